@@ -16,7 +16,7 @@ pub mod rule;
 pub mod ruleset;
 mod step;
 pub mod topology;
-mod world;
+pub mod world;
 
 pub use rule::Isa;
 pub use ruleset::{Ruleset, RulesetError};

@@ -1,1 +1,34 @@
+//! The border between the BEAM and the native crates: one file for each prefix of the stubs in
+//! `GamePlatform.Native`. Nothing here decides anything; errors become `{:error, reason}`.
 
+// The macros of rustler write documented Elixir functions, not Rust ones.
+#![allow(missing_docs)]
+
+mod hash;
+mod json;
+mod native;
+mod picture;
+mod ruleset;
+mod world;
+
+mod atoms {
+    rustler::atoms! {
+        ok,
+        error,
+        nil,
+        busy,
+        closed,
+        invalid_json,
+        invalid_term,
+        invalid_ruleset,
+        no_such_cell,
+        out_of_range,
+        threads,
+        wrong_cells,
+        isa,
+        cores,
+        version,
+    }
+}
+
+rustler::init!("Elixir.GamePlatform.Native");

@@ -1,0 +1,61 @@
+defmodule GamePlatform.CLI do
+  @moduledoc false
+  # What the Mix tasks share: strict command lines, one-line errors, readable numbers.
+
+  alias GamePlatform.Config
+
+  # `schema` options come as strings, for `Config.parse/2`; `own` ones as OptionParser types. Returns a map.
+  def parse!(task, args, schema, own) do
+    strict = Enum.map(schema, &{&1, :string}) ++ own
+
+    case OptionParser.parse(args, strict: strict) do
+      {opts, [], []} ->
+        Map.new(opts)
+
+      {_, [word | _], _} ->
+        Mix.raise("#{inspect(word)} is not understood; see `mix help #{name(task)}`")
+
+      {_, _, [{flag, nil} | _]} ->
+        Mix.raise("#{flag} is unknown or lacks its value; see `mix help #{name(task)}`")
+
+      {_, _, [{flag, value} | _]} ->
+        Mix.raise("#{flag} does not take #{inspect(value)}; see `mix help #{name(task)}`")
+    end
+  end
+
+  defp name(task), do: String.replace_prefix(task, "mix ", "")
+
+  def number!(flag, text) do
+    case Integer.parse(text) do
+      {n, ""} when n >= 0 -> n
+      _ -> Mix.raise("#{flag} is #{inspect(text)}, expected a whole number, 0 or more")
+    end
+  end
+
+  def ok!({:ok, value}), do: value
+  def ok!({:error, reason}), do: Mix.raise(describe(reason))
+
+  def describe({:invalid_option, _} = error), do: Config.describe(error)
+
+  def describe({:invalid_ruleset, %{file: file, line: line, reason: reason} = at}) do
+    column = if at[:column], do: ":#{at.column}", else: ""
+    "#{file}:#{line}#{column}: #{reason}"
+  end
+
+  def describe({:out_of_memory, %{needed_bytes: needed, available_bytes: available}}) do
+    "the world needs #{si(needed)}B and #{si(available)}B are free; choose a lower frequency"
+  end
+
+  def describe({:native_not_loaded, %{reason: reason, hint: hint}}), do: "#{reason}; #{hint}"
+  def describe({:no_picture, sentence}), do: sentence
+  def describe(reason), do: inspect(reason)
+
+  # 12345678 as "12,345,678".
+  def grouped(n), do: n |> Integer.to_string() |> String.replace(~r/\B(?=(\d{3})+$)/, ",")
+
+  # 12345678 as "12.3 M".
+  def si(n) when n >= 1.0e9, do: "#{Float.round(n / 1.0e9, 2)} G"
+  def si(n) when n >= 1.0e6, do: "#{Float.round(n / 1.0e6, 1)} M"
+  def si(n) when n >= 1.0e3, do: "#{Float.round(n / 1.0e3, 1)} k"
+  def si(n), do: "#{round(n)} "
+end

@@ -1,0 +1,34 @@
+defmodule GamePlatform.Compute.Backend do
+  @moduledoc false
+  # What a compute backend does. One process owns the state and makes all calls but `read_cells/2`.
+  #
+  # Long work comes in slices of about `slice_us` microseconds, so that the owner can answer and give
+  # up in between; a tick that a slice ends in goes on in the next one.
+
+  @type state :: term
+  @type ruleset :: GamePlatform.Compute.Ruleset.t()
+  @type options :: %{frequency: pos_integer, seed: non_neg_integer, threads: pos_integer, ruleset: ruleset}
+  @type cell :: {kind :: 0..7, amount :: 0..65535}
+
+  @doc "Bytes that a world of this frequency takes."
+  @callback bytes(frequency :: pos_integer) :: pos_integer
+  @doc "A world at tick 0, without cells."
+  @callback new(options) :: {:ok, state} | {:error, term}
+  @doc "Generates the first state; true once it is whole."
+  @callback generate(state, slice_us :: pos_integer) :: {:ok, boolean, state} | {:error, term}
+  @doc "Starts from given planes: kinds as bytes, amounts as little-endian 16-bit words, in id order."
+  @callback fill(state, kinds :: binary, amounts :: binary) :: {:ok, state} | {:error, term}
+  @doc "Ticks towards `target`; true once it is reached. A target that has passed is reached."
+  @callback advance(state, target :: non_neg_integer, slice_us :: pos_integer) ::
+              {:ok, tick :: non_neg_integer, boolean, state} | {:error, term}
+  @doc "The canonical digest."
+  @callback digest(state) :: {:ok, <<_::256>>} | {:error, term}
+  @doc "Cells by id, all at one tick. The ids exist."
+  @callback cells(state, [non_neg_integer]) :: {:ok, non_neg_integer, [cell]} | {:error, term}
+  @doc "All cells as planes, as `fill/3` takes them."
+  @callback planes(state) :: {:ok, tick :: non_neg_integer, binary, binary} | {:error, term}
+  @doc "What any process can read published cells and ticks with, or nil if only the owner can."
+  @callback reader(state) :: term
+  @doc "Gives everything back."
+  @callback close(state) :: :ok
+end

@@ -1,0 +1,51 @@
+defmodule GamePlatform.Compute.Nif do
+  @moduledoc false
+  # The native kernel inside the BEAM, on dirty CPU schedulers. The state is a resource that any process
+  # may read from while the owner advances it.
+
+  @behaviour GamePlatform.Compute.Backend
+
+  alias GamePlatform.Native
+
+  # `Native.world_cells/2` refuses more on a normal scheduler.
+  @max_ids_at_once 256
+
+  @impl true
+  def bytes(frequency), do: Native.world_bytes(frequency)
+
+  @impl true
+  def new(%{frequency: frequency, seed: seed, threads: threads, ruleset: ruleset}) do
+    Native.world_new(frequency, seed, ruleset.text, threads)
+  end
+
+  @impl true
+  def generate(world, slice_us) do
+    with {:ok, done?} <- Native.world_generate(world, slice_us), do: {:ok, done?, world}
+  end
+
+  @impl true
+  def fill(world, kinds, amounts) do
+    with :ok <- Native.world_fill(world, kinds, amounts), do: {:ok, world}
+  end
+
+  @impl true
+  def advance(world, target, slice_us) do
+    with {:ok, tick, done?} <- Native.world_advance(world, target, slice_us), do: {:ok, tick, done?, world}
+  end
+
+  @impl true
+  def digest(world), do: Native.world_digest(world)
+
+  @impl true
+  def cells(world, ids) when length(ids) <= @max_ids_at_once, do: Native.world_cells(world, ids)
+  def cells(world, ids), do: Native.world_cells_many(world, ids)
+
+  @impl true
+  def planes(world), do: Native.world_planes(world)
+
+  @impl true
+  def reader(world), do: world
+
+  @impl true
+  def close(world), do: Native.world_close(world)
+end

@@ -1,0 +1,194 @@
+defmodule GamePlatform.Compute.WorldProcess do
+  @moduledoc false
+  # Owns one world of any backend. Advances are jobs, done one after another in slices; between two
+  # slices the process answers everybody else. A job ends early when its deadline passes or its caller
+  # dies. The process ends with the owner of the world.
+
+  use GenServer
+
+  alias GamePlatform.{Compute.World, Telemetry}
+
+  @slice_us 4_000
+  @progress_ms 1_000
+
+  defmodule Job do
+    @moduledoc false
+    # An advance: `goal` is {:by, n} until it begins, then `target` is set.
+    defstruct [:from, :goal, :target, :monitor, :timer, :started, :reported]
+  end
+
+  def start(module, options, owner) do
+    name = if options.name, do: [name: options.name], else: []
+    GenServer.start(__MODULE__, {module, options, owner}, name)
+  end
+
+  @impl true
+  def init({module, options, owner}) do
+    owner = Process.monitor(owner)
+
+    with {:ok, backend} <- module.new(options),
+         {:ok, backend} <- fill(module, backend, options.cells) do
+      world = %World{
+        pid: self(),
+        backend: options.backend,
+        module: module,
+        reader: module.reader(backend),
+        frequency: options.frequency,
+        seed: options.seed,
+        cells: 10 * options.frequency * options.frequency + 2,
+        kinds: Enum.map(options.ruleset.terms["kinds"], & &1["name"]),
+        name: options.name
+      }
+
+      {:ok,
+       %{
+         world: world,
+         module: module,
+         backend: backend,
+         owner: owner,
+         ready: options.cells != nil,
+         waiting: [],
+         tick: 0,
+         jobs: :queue.new(),
+         slicing: false
+       }, {:continue, :generate}}
+    else
+      {:error, reason} -> {:stop, {:shutdown, reason}}
+    end
+  end
+
+  defp fill(_, backend, nil), do: {:ok, backend}
+  defp fill(module, backend, {kinds, amounts}), do: module.fill(backend, kinds, amounts)
+
+  @impl true
+  def handle_continue(:generate, state), do: {:noreply, slice(state)}
+
+  @impl true
+  def handle_call(:world, from, %{ready: false} = state) do
+    {:noreply, %{state | waiting: [from | state.waiting]}}
+  end
+
+  def handle_call(:world, _, state), do: {:reply, {:ok, state.world}, state}
+  def handle_call(:tick, _, state), do: {:reply, {:ok, state.tick}, state}
+  def handle_call(:digest, _, state), do: {:reply, state.module.digest(state.backend), state}
+  def handle_call(:planes, _, state), do: {:reply, state.module.planes(state.backend), state}
+
+  def handle_call({:cells, ids}, _, state),
+    do: {:reply, state.module.cells(state.backend, ids), state}
+
+  def handle_call(:close, _, state), do: {:stop, :normal, :ok, state}
+
+  def handle_call({:advance, goal, timeout_ms}, {caller, _} = from, state) do
+    monitor = Process.monitor(caller)
+    timer = if timeout_ms != :infinity, do: Process.send_after(self(), {:late, monitor}, timeout_ms)
+    job = %Job{from: from, goal: goal, monitor: monitor, timer: timer}
+    {:noreply, slice(%{state | jobs: :queue.in(job, state.jobs)})}
+  end
+
+  @impl true
+  def handle_info(:slice, state), do: run(%{state | slicing: false})
+  def handle_info({:DOWN, owner, _, _, _}, %{owner: owner} = state), do: {:stop, :normal, state}
+  def handle_info({:DOWN, monitor, _, _, _}, state), do: {:noreply, drop(state, monitor, nil)}
+  def handle_info({:late, monitor}, state), do: {:noreply, drop(state, monitor, {:error, :timeout})}
+  def handle_info(_, state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_, state), do: state.module.close(state.backend)
+
+  # Asks for a slice, once.
+  defp slice(%{slicing: true} = state), do: state
+
+  defp slice(%{ready: true} = state) do
+    if :queue.is_empty(state.jobs), do: state, else: request(state)
+  end
+
+  defp slice(state), do: request(state)
+
+  defp request(state) do
+    send(self(), :slice)
+    %{state | slicing: true}
+  end
+
+  defp run(%{ready: false} = state) do
+    case state.module.generate(state.backend, @slice_us) do
+      {:ok, true, backend} ->
+        for from <- state.waiting, do: GenServer.reply(from, {:ok, state.world})
+        {:noreply, slice(%{state | backend: backend, ready: true, waiting: []})}
+
+      {:ok, false, backend} ->
+        {:noreply, slice(%{state | backend: backend})}
+
+      {:error, reason} ->
+        {:stop, {:shutdown, reason}, state}
+    end
+  end
+
+  defp run(state) do
+    case :queue.out(state.jobs) do
+      {:empty, _} -> {:noreply, state}
+      {{:value, job}, rest} -> advance(begin(job, state), %{state | jobs: rest})
+    end
+  end
+
+  defp begin(%Job{target: nil} = job, state) do
+    target =
+      case job.goal do
+        {:by, n} -> state.tick + n
+        {:to, tick} -> tick
+      end
+
+    now = System.monotonic_time()
+    Telemetry.execute([:compute, :advance, :start], %{monotonic_time: now}, metadata(state, target))
+    %{job | target: target, started: now, reported: now}
+  end
+
+  defp begin(job, _), do: job
+
+  defp advance(job, state) do
+    case state.module.advance(state.backend, job.target, @slice_us) do
+      {:ok, tick, true, backend} ->
+        finish(job, {:ok, tick})
+        state = %{state | tick: tick, backend: backend}
+        duration = System.monotonic_time() - job.started
+        Telemetry.execute([:compute, :advance, :stop], %{duration: duration}, metadata(state, job.target))
+        {:noreply, slice(state)}
+
+      {:ok, tick, false, backend} ->
+        state = %{state | tick: tick, backend: backend}
+        {:noreply, slice(%{state | jobs: :queue.in_r(report(job, state), state.jobs)})}
+
+      {:error, reason} ->
+        finish(job, {:error, reason})
+        {:noreply, slice(state)}
+    end
+  end
+
+  defp report(job, state) do
+    now = System.monotonic_time()
+
+    if System.convert_time_unit(now - job.reported, :native, :millisecond) >= @progress_ms do
+      duration = now - job.started
+      Telemetry.execute([:compute, :advance, :progress], %{duration: duration}, metadata(state, job.target))
+      %{job | reported: now}
+    else
+      job
+    end
+  end
+
+  defp metadata(state, target) do
+    %{backend: state.world.backend, frequency: state.world.frequency, tick: state.tick, target: target}
+  end
+
+  # Takes the job of `monitor` out of the queue; the next advance goes on where it stopped.
+  defp drop(state, monitor, answer) do
+    {gone, left} = state.jobs |> :queue.to_list() |> Enum.split_with(&(&1.monitor == monitor))
+    for job <- gone, do: finish(job, answer)
+    %{state | jobs: :queue.from_list(left)}
+  end
+
+  defp finish(job, answer) do
+    Process.demonitor(job.monitor, [:flush])
+    if job.timer, do: Process.cancel_timer(job.timer)
+    if answer, do: GenServer.reply(job.from, answer)
+  end
+end

@@ -1,0 +1,219 @@
+defmodule GamePlatform.Config do
+  @moduledoc """
+  Every option and environment variable of the platform: one schema for validation, defaults and docs.
+
+  An option that does not fit is answered with
+  `{:error, {:invalid_option, %{option: name, value: value, expected: sentence}}}`; `describe/1` makes one
+  line of it.
+  """
+
+  @type error :: {:invalid_option, %{option: atom, value: term, expected: String.t()}}
+
+  @u64 0xFFFF_FFFF_FFFF_FFFF
+
+  @schema [
+    seed: [
+      type: {:integer, 0, @u64},
+      default: 1,
+      env: "WORLD_SEED",
+      doc: "decides the first state and every die"
+    ],
+    frequency: [
+      type: {:integer, 1, 4096},
+      default: 64,
+      env: "WORLD_FREQUENCY",
+      doc: "pieces an icosahedron edge is cut in; the world has 10·f² + 2 cells"
+    ],
+    backend: [
+      type: {:in, [:nif, :beam]},
+      default: :nif,
+      doc: "`:nif` is the native kernel on dirty schedulers, `:beam` the specification in plain Elixir"
+    ],
+    threads: [type: {:integer, 1, 256}, default: :cores, doc: "threads that a tick may use"],
+    ruleset: [
+      type: :ruleset,
+      default: :default,
+      doc: "`:default`, the path of a TOML file, or `{:text, toml}`"
+    ],
+    name: [type: :name, default: nil, doc: "a `t:GenServer.name/0` to find the world by"],
+    cells: [
+      type: :cells,
+      default: nil,
+      doc:
+        "`{kinds, amounts}` to start from instead of generating: a byte a cell and a little-endian 16-bit word a cell"
+    ],
+    max_bytes: [
+      type: :max_bytes,
+      default: :free,
+      doc:
+        "refuse a world that needs more memory than this; `:free` is what the machine and the control group have left"
+    ],
+    size: [type: {:integer, 64, 4096}, default: 1024, doc: "width and height in pixels"],
+    longitude: [type: :number, default: 20, doc: "degrees east of the place that faces the viewer"],
+    latitude: [type: :number, default: 20, doc: "degrees north of that place"],
+    ups: [type: {:integer, 1, 1000}, default: 20, env: "UPS", doc: "updates (ticks) per second"],
+    timeout_ms: [type: :timeout, default: :infinity, doc: "how long to wait"]
+  ]
+
+  @groups %{
+    world: [:seed, :frequency, :backend, :threads, :ruleset, :name, :cells, :max_bytes],
+    server: [:seed, :frequency, :backend, :threads, :ruleset, :max_bytes, :ups],
+    picture: [:size, :longitude, :latitude],
+    call: [:timeout_ms]
+  }
+
+  @doc "The names of a group's options."
+  @spec options(atom) :: [atom]
+  def options(group), do: Map.fetch!(@groups, group)
+
+  @doc """
+  Checks a keyword list against a group and fills in defaults.
+
+      iex> {:error, error} = GamePlatform.Config.validate(:world, frequency: 0)
+      iex> GamePlatform.Config.describe(error)
+      "frequency is 0, expected an integer in 1..4096"
+  """
+  @spec validate(atom, keyword) :: {:ok, map} | {:error, error}
+  def validate(group, opts) do
+    names = options(group)
+
+    cond do
+      not Keyword.keyword?(opts) ->
+        invalid(:opts, opts, "a keyword list")
+
+      unknown = Enum.find(Keyword.keys(opts), &(&1 not in names)) ->
+        invalid(unknown, opts[unknown], "no such option; known are #{Enum.join(names, ", ")}")
+
+      true ->
+        collect(names, fn name ->
+          case Keyword.fetch(opts, name) do
+            {:ok, value} -> check(name, value)
+            :error -> {:ok, default(name)}
+          end
+        end)
+    end
+  end
+
+  @doc """
+  A group's options from strings, as a command line or the environment gives them: only those present.
+  """
+  @spec parse(atom, %{optional(atom) => String.t()}) :: {:ok, map} | {:error, error}
+  def parse(group, texts) do
+    group |> options() |> Enum.filter(&Map.has_key?(texts, &1)) |> collect(&parse_one(&1, texts[&1]))
+  end
+
+  @doc """
+  A group's options that environment variables set. The error names the variable as its `option`.
+  """
+  @spec from_env(atom, %{optional(String.t()) => String.t()}) :: {:ok, map} | {:error, error}
+  def from_env(group, env \\ System.get_env()) do
+    names = for name <- options(group), variable = @schema[name][:env], env[variable], do: name
+
+    collect(names, fn name ->
+      variable = @schema[name][:env]
+
+      case parse_one(name, env[variable]) do
+        {:ok, value} -> {:ok, value}
+        {:error, {reason, details}} -> {:error, {reason, %{details | option: variable}}}
+      end
+    end)
+  end
+
+  @doc "One line that names the option, the value and what is expected."
+  @spec describe(error) :: String.t()
+  def describe({:invalid_option, %{option: option, value: value, expected: expected}}) do
+    "#{option} is #{short(value)}, expected #{expected}"
+  end
+
+  @doc "Markdown documentation of a group."
+  @spec docs(atom) :: String.t()
+  def docs(group) do
+    Enum.map_join(options(group), "\n", fn name ->
+      spec = @schema[name]
+      variable = if spec[:env], do: ", environment `#{spec[:env]}`", else: ""
+
+      "  * `:#{name}`: #{spec[:doc]}. #{sentence(expected(spec[:type]))}, default #{shown(spec[:default])}#{variable}."
+    end)
+  end
+
+  @doc "The standard error for a value that does not fit."
+  @spec invalid(atom, term, String.t()) :: {:error, error}
+  def invalid(option, value, expected) do
+    {:error, {:invalid_option, %{option: option, value: value, expected: expected}}}
+  end
+
+  defp collect(names, each) do
+    Enum.reduce_while(names, {:ok, %{}}, fn name, {:ok, values} ->
+      case each.(name) do
+        {:ok, value} -> {:cont, {:ok, Map.put(values, name, value)}}
+        error -> {:halt, error}
+      end
+    end)
+  end
+
+  defp default(name) do
+    case @schema[name][:default] do
+      :cores -> min(System.schedulers_online(), 256)
+      value -> value
+    end
+  end
+
+  defp check(name, value) do
+    type = @schema[name][:type]
+    if fits?(type, value), do: {:ok, value}, else: invalid(name, value, expected(type))
+  end
+
+  defp parse_one(name, text) do
+    type = @schema[name][:type]
+
+    case parse_as(type, text) do
+      {:ok, value} -> if fits?(type, value), do: {:ok, value}, else: invalid(name, text, expected(type))
+      :error -> invalid(name, text, expected(type))
+    end
+  end
+
+  defp parse_as({:integer, _, _}, text), do: whole(text)
+  defp parse_as(:max_bytes, text), do: whole(text)
+  defp parse_as(:ruleset, text), do: {:ok, text}
+
+  defp parse_as({:in, values}, text) do
+    case Enum.find(values, &(Atom.to_string(&1) == text)) do
+      nil -> :error
+      value -> {:ok, value}
+    end
+  end
+
+  defp whole(text) do
+    case Integer.parse(String.trim(text)) do
+      {n, ""} -> {:ok, n}
+      _ -> :error
+    end
+  end
+
+  defp fits?({:integer, low, high}, n), do: is_integer(n) and n >= low and n <= high
+  defp fits?({:in, values}, value), do: value in values
+  defp fits?(:ruleset, {:text, text}), do: is_binary(text)
+  defp fits?(:ruleset, source), do: source == :default or (is_binary(source) and source != "")
+  defp fits?(:name, {:global, _}), do: true
+  defp fits?(:name, {:via, module, _}), do: is_atom(module)
+  defp fits?(:name, name), do: is_atom(name)
+  defp fits?(:cells, {kinds, amounts}), do: is_binary(kinds) and is_binary(amounts)
+  defp fits?(:cells, cells), do: is_nil(cells)
+  defp fits?(:max_bytes, n), do: n == :free or (is_integer(n) and n >= 0)
+  defp fits?(:number, n), do: is_number(n)
+  defp fits?(:timeout, ms), do: ms == :infinity or (is_integer(ms) and ms >= 0 and ms <= 4_294_967_295)
+
+  defp expected({:integer, low, high}), do: "an integer in #{low}..#{high}"
+  defp expected({:in, values}), do: Enum.map_join(values, " or ", &inspect/1)
+  defp expected(:ruleset), do: ":default, a path, or {:text, toml}"
+  defp expected(:name), do: "an atom, {:global, term} or {:via, module, term}"
+  defp expected(:cells), do: "{kinds, amounts}, two binaries"
+  defp expected(:max_bytes), do: ":free or a number of bytes"
+  defp expected(:number), do: "a number"
+  defp expected(:timeout), do: ":infinity or milliseconds in 0..4294967295"
+
+  defp sentence(text), do: String.capitalize(String.first(text)) <> String.slice(text, 1..-1//1)
+  defp shown(:cores), do: "one for each core"
+  defp shown(value), do: "`#{inspect(value)}`"
+  defp short(value), do: inspect(value, limit: 5, printable_limit: 60)
+end

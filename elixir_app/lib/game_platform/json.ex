@@ -1,0 +1,34 @@
+defmodule GamePlatform.JSON do
+  @moduledoc """
+  JSON text and terms.
+
+  Objects become maps with string keys, `null` becomes `nil`. Atoms other than `nil`, `true` and `false`
+  are written as strings. Text and terms nested deeper than 128 are refused.
+
+      iex> GamePlatform.JSON.encode(%{"tick" => 3, "cells" => [1.5, nil]})
+      {:ok, ~S({"cells":[1.5,null],"tick":3})}
+
+      iex> GamePlatform.JSON.decode(~S({"a": [1, 2]}))
+      {:ok, %{"a" => [1, 2]}}
+
+      iex> {:error, {:invalid_json, _reason}} = GamePlatform.JSON.decode("[1,")
+  """
+  alias GamePlatform.Native
+
+  @doc "Reads JSON text."
+  @spec decode(binary) :: {:ok, term} | {:error, {:invalid_json, String.t()}}
+  def decode(text) when is_binary(text), do: Native.json_decode(text)
+
+  @doc "Writes a term as JSON, keys in order."
+  @spec encode(term) :: {:ok, String.t()} | {:error, {:invalid_term, String.t()}}
+  def encode(term), do: Native.json_encode(term)
+
+  @doc "Like `encode/1`, raising `ArgumentError`."
+  @spec encode!(term) :: String.t()
+  def encode!(term) do
+    case encode(term) do
+      {:ok, text} -> text
+      {:error, {:invalid_term, reason}} -> raise ArgumentError, reason
+    end
+  end
+end

@@ -1,0 +1,57 @@
+defmodule GamePlatform.Native do
+  @moduledoc false
+  # Every NIF stub. The prefix of a name is the Rust file it lives in (`native/nif/src`). Only
+  # `GamePlatform.Compute`'s backends and `GamePlatform.JSON` call these.
+
+  @on_load :load
+
+  @doc false
+  def load do
+    path = :game_platform |> Application.app_dir("priv/native/gp_nif") |> String.to_charlist()
+
+    case :erlang.load_nif(path, 0) do
+      :ok ->
+        :persistent_term.erase({__MODULE__, :load_error})
+
+      {:error, {_reason, text}} ->
+        # The module stays loaded, so that callers get an error that says what to do.
+        :persistent_term.put({__MODULE__, :load_error}, List.to_string(text))
+    end
+
+    :ok
+  end
+
+  @doc false
+  # `:ok`, or why the native library is not there.
+  def status do
+    case :persistent_term.get({__MODULE__, :load_error}, nil) do
+      nil -> :ok
+      text -> {:error, {:native_not_loaded, %{reason: text, hint: "run `mix compile --force`"}}}
+    end
+  end
+
+  def hash_blake3(_data), do: nif()
+
+  def json_decode(_text), do: nif()
+  def json_encode(_term), do: nif()
+
+  def native_info, do: nif()
+
+  def picture_png(_frequency, _kinds, _amounts, _view), do: nif()
+
+  def ruleset_parse(_text), do: nif()
+
+  def world_advance(_world, _target, _slice_us), do: nif()
+  def world_bytes(_frequency), do: nif()
+  def world_cells(_world, _ids), do: nif()
+  def world_cells_many(_world, _ids), do: nif()
+  def world_close(_world), do: nif()
+  def world_digest(_world), do: nif()
+  def world_fill(_world, _kinds, _amounts), do: nif()
+  def world_generate(_world, _slice_us), do: nif()
+  def world_new(_frequency, _seed, _ruleset, _threads), do: nif()
+  def world_planes(_world), do: nif()
+  def world_tick(_world), do: nif()
+
+  defp nif, do: :erlang.nif_error(:nif_not_loaded)
+end

@@ -1,0 +1,38 @@
+defmodule GamePlatform.Telemetry do
+  @moduledoc """
+  What the platform reports while it runs.
+
+  If the host application has the library `:telemetry`, each event goes to `:telemetry.execute/3` and
+  handlers attach as usual; without it nothing happens. `events/0` lists them all:
+
+  * `[:game_platform, :compute, :advance, :start | :progress | :stop]`: a call of
+    `GamePlatform.Compute.advance/3` began, is under way (at most once a second), ended.
+  * `[:game_platform, :world, :tick, :stop]`: a world server has done a tick.
+
+  Durations are in native time units (`System.convert_time_unit/3`).
+  """
+
+  @events [
+    {[:compute, :advance, :start], [:monotonic_time], [:backend, :frequency, :target, :tick]},
+    {[:compute, :advance, :progress], [:duration], [:backend, :frequency, :target, :tick]},
+    {[:compute, :advance, :stop], [:duration], [:backend, :frequency, :target, :tick]},
+    {[:world, :tick, :stop], [:duration, :missed], [:backend, :frequency, :server, :tick]}
+  ]
+
+  @doc "Each event with the keys of its measurements and of its metadata."
+  @spec events() :: [%{event: [atom], measurements: [atom], metadata: [atom]}]
+  def events do
+    for {event, measurements, metadata} <- @events do
+      %{event: [:game_platform | event], measurements: measurements, metadata: metadata}
+    end
+  end
+
+  @doc false
+  def execute(event, measurements, metadata) do
+    if function_exported?(:telemetry, :execute, 3) do
+      apply(:telemetry, :execute, [[:game_platform | event], measurements, metadata])
+    end
+
+    :ok
+  end
+end

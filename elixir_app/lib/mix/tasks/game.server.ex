@@ -1,0 +1,93 @@
+defmodule Mix.Tasks.Game.Server do
+  @shortdoc "Runs a world and prints a status line a second"
+  @moduledoc """
+  Runs a world at a steady rate and prints one status line a second. `make run` starts this.
+
+      mix game.server --frequency 128 --ups 60
+
+  ## Options
+
+    * `--seed N` (environment `WORLD_SEED`), `--frequency N` (`WORLD_FREQUENCY`), `--ups N` (`UPS`)
+    * `--backend nif|beam`, `--threads N`, `--ruleset FILE`
+
+  An option of the command line wins over the environment. SIGTERM stops it within a second; so does
+  Ctrl-C under `make run` (run by hand, Ctrl-C opens the VM's menu, where `a` stops it).
+
+  The status line shows the tick, updates per second, cells times updates per second, the duration of a tick
+  (median and 99th percentile over the last second), how many slots of the schedule were missed since the
+  start, and the backend.
+  """
+  use Mix.Task
+
+  alias GamePlatform.{CLI, Compute, Config}
+
+  @requirements ["app.start"]
+  @options [:seed, :frequency, :ups, :backend, :threads, :ruleset]
+  # Stopping takes at most this long, whatever a tick is doing.
+  @stop_ms 900
+
+  @impl true
+  def run(args) do
+    given = CLI.parse!("mix game.server", args, @options, [])
+    env = CLI.ok!(Config.from_env(:server))
+    options = Map.merge(env, CLI.ok!(Config.parse(:server, given)))
+    task = self()
+    {:ok, _} = System.trap_signal(:sigterm, fn -> send(task, :stop) && :ok end)
+
+    Process.flag(:trap_exit, true)
+    platform = options |> Map.to_list() |> GamePlatform.start_link() |> CLI.ok!()
+    {:ok, world} = GamePlatform.world()
+    threads = options[:threads] || System.schedulers_online()
+    kernel = if world.backend == :nif, do: " #{Compute.info().isa}, #{threads} threads", else: ""
+
+    Mix.shell().info(
+      "world of #{CLI.grouped(world.cells)} cells: frequency #{world.frequency}, seed #{world.seed}, " <>
+        "backend #{world.backend}#{kernel}"
+    )
+
+    report(platform, System.monotonic_time(:millisecond) + 1000)
+  end
+
+  defp report(platform, due) do
+    receive do
+      :stop -> stop(platform)
+      {:EXIT, ^platform, reason} -> Mix.raise("the world stopped: #{inspect(reason)}")
+    after
+      max(due - System.monotonic_time(:millisecond), 0) ->
+        Mix.shell().info(line(GamePlatform.stats()))
+        report(platform, due + 1000)
+    end
+  end
+
+  defp stop(platform) do
+    %{tick: tick} = GamePlatform.stats()
+    ref = Process.monitor(platform)
+    Process.exit(platform, :shutdown)
+
+    receive do
+      {:DOWN, ^ref, _, _, _} -> :ok
+    after
+      @stop_ms -> :ok
+    end
+
+    Mix.shell().info("stopped after tick #{tick}")
+    System.halt(0)
+  end
+
+  @doc false
+  def line(stats) do
+    Enum.join(
+      [
+        "tick #{stats.tick}",
+        "#{stats.ups} UPS",
+        "#{CLI.si(stats.cells_per_s)} cells/s",
+        "tick p50 #{ms(stats.tick_p50_us)} p99 #{ms(stats.tick_p99_us)} ms",
+        "missed #{stats.missed}",
+        "#{stats.backend}"
+      ],
+      "  "
+    )
+  end
+
+  defp ms(us), do: :erlang.float_to_binary(us / 1000, decimals: 2)
+end

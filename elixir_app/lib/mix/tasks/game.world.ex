@@ -1,0 +1,53 @@
+defmodule Mix.Tasks.Game.World do
+  @shortdoc "Makes a world, advances it, prints its digest or a picture"
+  @moduledoc """
+  Makes a world and advances it.
+
+      mix game.world --seed 7 --frequency 24 --ticks 200 --digest
+
+  ## Options
+
+    * `--seed N`, `--frequency N`, `--threads N`, `--ruleset FILE`
+    * `--backend nif|beam`
+    * `--ticks N`: how far to advance; default 0
+    * `--digest`: print one line `digest <64 hex digits>`
+    * `--png FILE`: write a picture; `--size N` pixels, `--longitude N` and `--latitude N` degrees
+
+  It prints the tick and how many cells a second were advanced: the cells of the world times the ticks,
+  by the time they took.
+  """
+  use Mix.Task
+
+  alias GamePlatform.{CLI, Compute, Config}
+
+  @requirements ["app.start"]
+  @world [:seed, :frequency, :threads, :ruleset, :backend]
+  @picture [:size, :longitude, :latitude]
+
+  @impl true
+  def run(args) do
+    own = [ticks: :string, digest: :boolean, png: :string]
+    opts = CLI.parse!("mix game.world", args, @world ++ @picture, own)
+    ticks = CLI.number!("--ticks", opts[:ticks] || "0")
+    world_opts = CLI.ok!(Config.parse(:world, Map.take(opts, @world)))
+    picture_opts = CLI.ok!(Config.parse(:picture, Map.take(opts, @picture)))
+
+    world = world_opts |> Map.to_list() |> Compute.new_world() |> CLI.ok!()
+    {us, tick} = :timer.tc(fn -> world |> Compute.advance(ticks) |> CLI.ok!() end)
+    rate = if ticks > 0, do: ", #{CLI.si(world.cells * ticks * 1_000_000 / max(us, 1))} cells/s", else: ""
+    Mix.shell().info("tick #{tick}, #{CLI.grouped(world.cells)} cells#{rate}")
+
+    if opts[:digest] do
+      digest = world |> Compute.digest() |> CLI.ok!()
+      Mix.shell().info("digest #{Base.encode16(digest, case: :lower)}")
+    end
+
+    if path = opts[:png] do
+      png = world |> Compute.picture(Map.to_list(picture_opts)) |> CLI.ok!()
+      with {:error, posix} <- File.write(path, png), do: Mix.raise("#{path}: #{:file.format_error(posix)}")
+      Mix.shell().info("picture #{path}")
+    end
+
+    Compute.close(world)
+  end
+end

@@ -1,0 +1,135 @@
+//! Worlds large enough for a pool: threads, pauses inside a tick and readers beside it change nothing.
+
+mod support;
+
+use std::thread;
+use std::time::Duration;
+
+use hexworld::random::mix64;
+use hexworld::{ReadError, Ruleset, World, WorldOptions};
+use support::{advance, any_state, default_ruleset, sphere, state, world};
+
+/// A world whose every cell acts in every tick: from f = 200 on more than the two tasks of work from
+/// which on a world asks for a pool, and several milliseconds of it.
+fn busy(f: u32, threads: usize) -> WorldOptions {
+    let ruleset = Ruleset { beat: 1, ..default_ruleset() };
+    WorldOptions { threads, ..WorldOptions::new(f, 77, ruleset) }
+}
+
+/// A world that is generated while `go_on` says no now and then.
+fn generated(options: WorldOptions, mut go_on: impl FnMut() -> bool + Send) -> World {
+    let world = World::new(options).unwrap();
+    while !world.generate(&mut go_on).unwrap().done {}
+    world
+}
+
+#[test]
+fn any_number_of_threads_makes_the_same_world() {
+    let digests = [1, 2, 3].map(|threads| {
+        let world = generated(busy(200, threads), || true);
+        [0, 1, 5].map(|tick| {
+            advance(&world, tick);
+            world.digest().unwrap()
+        })
+    });
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
+    assert_ne!(digests[0][1], digests[0][2]);
+}
+
+#[test]
+fn a_tick_goes_on_where_it_was_stopped() {
+    let f = 300;
+    let whole = generated(busy(f, 1), || true);
+    let start = state(&whole);
+    advance(&whole, 4);
+    for threads in [1, 2] {
+        let mut batches = 0;
+        let sliced = generated(busy(f, threads), || {
+            batches += 1;
+            false
+        });
+        assert!(batches > 1, "generated at once");
+        let (mut tick, mut asked, mut paused) = (0, 0, 0);
+        while tick < 4 {
+            let go_on = || {
+                asked += 1;
+                asked % 3 == 0
+            };
+            let progress = sliced.advance(4, go_on).unwrap();
+            if progress.tick == 0 {
+                assert_eq!(state(&sliced), start, "rows of an unpublished tick are seen");
+            }
+            paused += u32::from(progress.tick == tick);
+            tick = progress.tick;
+        }
+        assert!(paused > 0, "no tick was stopped inside");
+        assert_eq!(state(&sliced), state(&whole), "{threads} threads");
+        assert_eq!(sliced.digest(), whole.digest());
+    }
+}
+
+/// Reads cells as fast as they come while another thread ticks, and compares each answer with the
+/// history of the tick that it names.
+fn read_beside(options: WorldOptions, ticks: u64) {
+    let sphere = sphere(options.frequency);
+    let scattered = (0..48).map(|n| (mix64(n) % u64::from(sphere.cells())) as u32);
+    let ids: Vec<u32> = scattered.chain(sphere.cells() - 2..sphere.cells()).collect();
+    let start = any_state(&options.ruleset, sphere, options.seed);
+
+    let past = world(options.clone(), &start);
+    let history: Vec<_> = (0..=ticks)
+        .map(|tick| {
+            advance(&past, tick);
+            past.cells(&ids).expect("nobody ticks")
+        })
+        .collect();
+
+    let present = world(options, &start);
+    let (mut ticks_seen, mut last) = (0, None);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut asked = 0;
+            present.advance(ticks, || {
+                asked += 1;
+                // A rest now and then lets a reader in where there is but one core.
+                if asked % 64 == 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                true
+            })
+        });
+        while last != Some(ticks) {
+            match present.cells(&ids) {
+                Ok((tick, cells)) => {
+                    assert!(last <= Some(tick), "tick {tick} after {last:?}");
+                    assert_eq!(&(tick, cells), &history[tick as usize]);
+                    ticks_seen += u64::from(last != Some(tick));
+                    last = Some(tick);
+                }
+                Err(error) => assert_eq!(error, ReadError::Busy),
+            }
+        }
+    });
+    assert!(ticks_seen > 1, "the reader saw nothing but the end");
+}
+
+#[test]
+fn readers_see_whole_ticks_of_small_worlds() {
+    for beat in [1, 16] {
+        let ruleset = Ruleset { beat, ..default_ruleset() };
+        read_beside(WorldOptions::new(12, 5, ruleset), 2560);
+    }
+}
+
+#[test]
+fn readers_see_whole_ticks_of_a_world_on_a_pool() {
+    read_beside(busy(200, 2), 24);
+}
+
+#[test]
+fn cells_past_the_end_are_refused() {
+    let world = generated(WorldOptions::new(3, 1, default_ruleset()), || true);
+    assert_eq!(world.cells(&[0, 92]), Err(ReadError::NoSuchCell(92)));
+    assert_eq!(world.cells(&[]), Ok((0, vec![])));
+}

@@ -1,0 +1,184 @@
+//! `world_*`: worlds in the memory of the BEAM, as resources.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hexworld::world::{NewWorldError, ReadError};
+use hexworld::{World, WorldOptions};
+use rustler::{Atom, Binary, Encoder, Env, NewBinary, NifResult, Resource, ResourceArc, Term};
+
+use crate::{atoms, ruleset};
+
+/// Ids that may be read on a normal scheduler, far below a millisecond.
+const MAX_IDS_AT_ONCE: usize = 256;
+
+/// A world until it is closed.
+struct Handle(Mutex<Option<Arc<World>>>);
+
+#[rustler::resource_impl]
+impl Resource for Handle {}
+
+impl Handle {
+    fn world(&self) -> Result<Arc<World>, Atom> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(atoms::closed())
+    }
+
+    fn take(&self) -> Option<Arc<World>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Handle {
+    /// Garbage collection runs on normal schedulers, and giving back a large world's memory takes
+    /// longer than they may be held.
+    fn drop(&mut self) {
+        if let Some(world) = self.take() {
+            let large = world.sphere().cells() > 10_000;
+            if large {
+                // If no thread can be had the world is dropped here after all.
+                let _ = std::thread::Builder::new().spawn(move || drop(world));
+            }
+        }
+    }
+}
+
+/// True until `slice_us` have passed.
+fn until(slice_us: u64) -> impl FnMut() -> bool + Send {
+    let start = Instant::now();
+    let slice = Duration::from_micros(slice_us);
+    move || start.elapsed() < slice
+}
+
+fn error(env: Env, reason: impl Encoder) -> Term {
+    (atoms::error(), reason).encode(env)
+}
+
+/// Makes a world that has still to be generated or filled.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_new<'a>(env: Env<'a>, frequency: u32, seed: u64, text: Binary, threads: usize) -> Term<'a> {
+    let ruleset = match ruleset::parse(&text) {
+        Ok(ruleset) => ruleset,
+        Err(fault) => return ruleset::refused(env, &fault),
+    };
+    match World::new(WorldOptions { threads, ..WorldOptions::new(frequency, seed, ruleset) }) {
+        Ok(world) => {
+            let handle = ResourceArc::new(Handle(Mutex::new(Some(Arc::new(world)))));
+            (atoms::ok(), handle).encode(env)
+        }
+        Err(NewWorldError::Sphere(_)) => error(env, atoms::out_of_range()),
+        Err(NewWorldError::Threads(_) | NewWorldError::Pool(_)) => error(env, atoms::threads()),
+    }
+}
+
+/// Generates for about `slice_us`: `{:ok, done?}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_generate<'a>(env: Env<'a>, handle: ResourceArc<Handle>, slice_us: u64) -> Term<'a> {
+    match handle.world().map(|world| world.generate(until(slice_us))) {
+        Ok(Ok(progress)) => (atoms::ok(), progress.done).encode(env),
+        Ok(Err(_)) => error(env, atoms::busy()),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Starts from given cells; amounts are little-endian u16.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_fill<'a>(env: Env<'a>, handle: ResourceArc<Handle>, kinds: Binary, amounts: Binary) -> Term<'a> {
+    match handle.world().map(|world| world.fill(&kinds, &amounts_from(&amounts))) {
+        Ok(Ok(())) => atoms::ok().encode(env),
+        Ok(Err(fault)) => error(env, (atoms::wrong_cells(), fault.to_string())),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Ticks towards `target` for about `slice_us`: `{:ok, tick, done?}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_advance<'a>(env: Env<'a>, handle: ResourceArc<Handle>, target: u64, slice_us: u64) -> Term<'a> {
+    match handle.world().map(|world| world.advance(target, until(slice_us))) {
+        Ok(Ok(progress)) => (atoms::ok(), progress.tick, progress.done).encode(env),
+        Ok(Err(_)) => error(env, atoms::busy()),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// The last published tick.
+#[rustler::nif]
+fn world_tick<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
+    match handle.world() {
+        Ok(world) => (atoms::ok(), world.tick()).encode(env),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Kinds and amounts of at most 256 ids: `{:ok, tick, [{kind, amount}]}`.
+#[rustler::nif]
+fn world_cells<'a>(env: Env<'a>, handle: ResourceArc<Handle>, ids: Vec<u32>) -> NifResult<Term<'a>> {
+    if ids.len() > MAX_IDS_AT_ONCE {
+        return Err(rustler::Error::BadArg);
+    }
+    Ok(read_cells(env, &handle, &ids))
+}
+
+/// The same for any number of ids.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_cells_many<'a>(env: Env<'a>, handle: ResourceArc<Handle>, ids: Vec<u32>) -> Term<'a> {
+    read_cells(env, &handle, &ids)
+}
+
+fn read_cells<'a>(env: Env<'a>, handle: &Handle, ids: &[u32]) -> Term<'a> {
+    match handle.world().map(|world| world.cells(ids)) {
+        Ok(Ok((tick, cells))) => (atoms::ok(), tick, cells).encode(env),
+        Ok(Err(ReadError::NoSuchCell(id))) => error(env, (atoms::no_such_cell(), id)),
+        Ok(Err(ReadError::Busy)) => error(env, atoms::busy()),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// The canonical digest of the published state.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_digest<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
+    match handle.world().map(|world| world.digest()) {
+        Ok(Ok(digest)) => {
+            let mut binary = NewBinary::new(env, digest.len());
+            binary.as_mut_slice().copy_from_slice(&digest);
+            (atoms::ok(), Binary::from(binary)).encode(env)
+        }
+        Ok(Err(_)) => error(env, atoms::busy()),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// All cells in id order: `{:ok, tick, kinds, amounts}`, amounts as little-endian u16.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_planes<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
+    match handle.world().map(|world| world.planes()) {
+        Ok(Ok((tick, kinds, amounts))) => {
+            let mut kind_bytes = NewBinary::new(env, kinds.len());
+            kind_bytes.as_mut_slice().copy_from_slice(&kinds);
+            let mut amount_bytes = NewBinary::new(env, 2 * amounts.len());
+            for (bytes, amount) in amount_bytes.as_mut_slice().chunks_exact_mut(2).zip(amounts) {
+                bytes.copy_from_slice(&amount.to_le_bytes());
+            }
+            (atoms::ok(), tick, Binary::from(kind_bytes), Binary::from(amount_bytes)).encode(env)
+        }
+        Ok(Err(_)) => error(env, atoms::busy()),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Gives the memory back; every later call answers `{:error, :closed}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_close(handle: ResourceArc<Handle>) -> Atom {
+    drop(handle.take());
+    atoms::ok()
+}
+
+/// Bytes that a world of this frequency takes, or 0 if there is none.
+#[rustler::nif]
+fn world_bytes(frequency: u32) -> u64 {
+    hexworld::Sphere::new(frequency).map_or(0, World::bytes)
+}
+
+/// Amounts from little-endian bytes; an odd last byte is left out, which makes the plane too short.
+pub fn amounts_from(bytes: &[u8]) -> Vec<u16> {
+    bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
+}
