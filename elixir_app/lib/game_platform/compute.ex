@@ -49,8 +49,7 @@ defmodule GamePlatform.Compute do
         }
 
   @backends %{nif: Nif, beam: Beam}
-  # Ticks stay exact in JSON and in JavaScript.
-  @max_tick 0x1F_FFFF_FFFF_FFFF
+  @max_tick Config.max_tick()
   @expected_world "a world, as new_world/1 returns it"
 
   defguardp is_count(n) when is_integer(n) and n >= 0 and n <= @max_tick
@@ -143,20 +142,25 @@ defmodule GamePlatform.Compute do
 
   @doc "Several cells in the order asked for, all of the same tick. They are read without waiting for a tick."
   @spec cells(world, [cell_id]) :: {:ok, [cell]} | {:error, reason}
-  def cells(%World{} = world, ids) when is_list(ids) do
-    case Enum.find(ids, &(not (is_integer(&1) and &1 >= 0 and &1 < world.cells))) do
-      nil ->
-        with {:ok, _tick, cells} <- read_cells(world, ids) do
-          {:ok, Enum.zip_with(ids, cells, &cell_map(world, &1, &2))}
-        end
-
-      id ->
-        Config.invalid(:id, id, "a cell id in 0..#{world.cells - 1}")
+  def cells(%World{} = world, ids) do
+    with :ok <- check_ids(world, ids),
+         {:ok, _tick, cells} <- read_cells(world, ids) do
+      {:ok, Enum.zip_with(ids, cells, &cell_map(world, &1, &2))}
     end
   end
 
-  def cells(%World{}, ids), do: Config.invalid(:ids, ids, "a list of cell ids")
   def cells(other, _), do: not_a_world(other)
+
+  defp check_ids(world, ids) do
+    if is_list(ids) and not List.improper?(ids) do
+      case Enum.find(ids, &(not (is_integer(&1) and &1 >= 0 and &1 < world.cells))) do
+        nil -> :ok
+        id -> Config.invalid(:id, id, "a cell id in 0..#{world.cells - 1}")
+      end
+    else
+      Config.invalid(:ids, ids, "a list of cell ids")
+    end
+  end
 
   defp read_cells(%World{reader: nil} = world, ids), do: call(world.pid, {:cells, ids})
   defp read_cells(%World{module: module, reader: reader}, ids), do: module.cells(reader, ids)

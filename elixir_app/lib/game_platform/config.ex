@@ -10,6 +10,8 @@ defmodule GamePlatform.Config do
   @type error :: {:invalid_option, %{option: atom, value: term, expected: String.t()}}
 
   @u64 0xFFFF_FFFF_FFFF_FFFF
+  # Ticks stay exact in JSON and in JavaScript.
+  @max_tick 0x1F_FFFF_FFFF_FFFF
 
   @schema [
     seed: [
@@ -125,6 +127,10 @@ defmodule GamePlatform.Config do
     "#{option} is #{short(value)}, expected #{expected}"
   end
 
+  @doc "The last tick a world can have, 2^53 - 1."
+  @spec max_tick() :: pos_integer
+  def max_tick, do: @max_tick
+
   @doc "Markdown documentation of a group."
   @spec docs(atom) :: String.t()
   def docs(group) do
@@ -176,6 +182,13 @@ defmodule GamePlatform.Config do
   defp parse_as(:max_bytes, text), do: whole(text)
   defp parse_as(:ruleset, text), do: {:ok, text}
 
+  defp parse_as(:number, text) do
+    case Float.parse(text) do
+      {n, ""} -> {:ok, n}
+      _ -> :error
+    end
+  end
+
   defp parse_as({:in, values}, text) do
     case Enum.find(values, &(Atom.to_string(&1) == text)) do
       nil -> :error
@@ -197,7 +210,10 @@ defmodule GamePlatform.Config do
   defp fits?(:name, {:global, _}), do: true
   defp fits?(:name, {:via, module, _}), do: is_atom(module)
   defp fits?(:name, name), do: is_atom(name)
-  defp fits?(:cells, {kinds, amounts}), do: is_binary(kinds) and is_binary(amounts)
+
+  defp fits?(:cells, {kinds, amounts}),
+    do: is_binary(kinds) and is_binary(amounts) and byte_size(amounts) == 2 * byte_size(kinds)
+
   defp fits?(:cells, cells), do: is_nil(cells)
   defp fits?(:max_bytes, n), do: n == :free or (is_integer(n) and n >= 0)
   defp fits?(:number, n), do: is_number(n)
@@ -207,7 +223,7 @@ defmodule GamePlatform.Config do
   defp expected({:in, values}), do: Enum.map_join(values, " or ", &inspect/1)
   defp expected(:ruleset), do: ":default, a path, or {:text, toml}"
   defp expected(:name), do: "an atom, {:global, term} or {:via, module, term}"
-  defp expected(:cells), do: "{kinds, amounts}, two binaries"
+  defp expected(:cells), do: "{kinds, amounts}, binaries of one and of two bytes a cell"
   defp expected(:max_bytes), do: ":free or a number of bytes"
   defp expected(:number), do: "a number"
   defp expected(:timeout), do: ":infinity or milliseconds in 0..4294967295"

@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use hexworld::random::mix64;
-use hexworld::{ReadError, Ruleset, World, WorldOptions};
+use hexworld::{Progress, ReadError, Ruleset, World, WorldOptions};
 use support::{advance, any_state, default_ruleset, sphere, state, world};
 
 /// A world whose every cell acts in every tick: from f = 200 on more than the two tasks of work from
@@ -70,7 +71,9 @@ fn a_tick_goes_on_where_it_was_stopped() {
 }
 
 /// Reads cells as fast as they come while another thread ticks, and compares each answer with the
-/// history of the tick that it names.
+/// history of the tick that it names. More readers than cores, so that some are interrupted between
+/// looking for a cell and reading it; single cells as well as many, because of many one that is too
+/// new gives away the rest.
 fn read_beside(options: WorldOptions, ticks: u64) {
     let sphere = sphere(options.frequency);
     let scattered = (0..48).map(|n| (mix64(n) % u64::from(sphere.cells())) as u32);
@@ -81,44 +84,55 @@ fn read_beside(options: WorldOptions, ticks: u64) {
     let history: Vec<_> = (0..=ticks)
         .map(|tick| {
             advance(&past, tick);
-            past.cells(&ids).expect("nobody ticks")
+            past.cells(&ids).expect("nobody ticks").1
         })
         .collect();
 
     let present = world(options, &start);
-    let (mut ticks_seen, mut last) = (0, None);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut asked = 0;
-            present.advance(ticks, || {
-                asked += 1;
-                // A rest now and then lets a reader in where there is but one core.
-                if asked % 64 == 0 {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                true
-            })
-        });
-        while last != Some(ticks) {
-            match present.cells(&ids) {
+    let ticks_seen = AtomicU64::new(0);
+    let read = |first: usize| {
+        let mut last = None;
+        for n in first.. {
+            let some = if n % 4 == 0 { 0..ids.len() } else { n % ids.len()..n % ids.len() + 1 };
+            match present.cells(&ids[some.clone()]) {
                 Ok((tick, cells)) => {
                     assert!(last <= Some(tick), "tick {tick} after {last:?}");
-                    assert_eq!(&(tick, cells), &history[tick as usize]);
-                    ticks_seen += u64::from(last != Some(tick));
+                    assert_eq!(cells, history[tick as usize][some], "tick {tick}");
+                    ticks_seen.fetch_add(u64::from(last != Some(tick)), Ordering::Relaxed);
                     last = Some(tick);
                 }
                 Err(error) => assert_eq!(error, ReadError::Busy),
             }
+            if last == Some(ticks) {
+                break;
+            }
         }
+    };
+    thread::scope(|scope| {
+        for reader in 0..3 {
+            let read = &read;
+            scope.spawn(move || read(reader));
+        }
+        let mut asked = 0;
+        let go_on = || {
+            asked += 1;
+            // A rest now and then lets a reader in where there is but one core.
+            if asked % (ticks / 8) == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            true
+        };
+        assert_eq!(present.advance(ticks, go_on), Ok(Progress { tick: ticks, done: true }));
     });
-    assert!(ticks_seen > 1, "the reader saw nothing but the end");
+    assert!(ticks_seen.into_inner() > 3, "the readers saw nothing but the end");
 }
 
+/// In the smallest world ticks overtake a reader even between two cells.
 #[test]
 fn readers_see_whole_ticks_of_small_worlds() {
-    for beat in [1, 16] {
+    for (f, beat, ticks) in [(1, 1, 200_000), (12, 1, 800), (12, 16, 4000)] {
         let ruleset = Ruleset { beat, ..default_ruleset() };
-        read_beside(WorldOptions::new(12, 5, ruleset), 2560);
+        read_beside(WorldOptions::new(f, 5, ruleset), ticks);
     }
 }
 

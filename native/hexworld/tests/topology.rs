@@ -70,7 +70,8 @@ fn cells_close_to_a_sphere_of_twelve_pentagons() {
 fn site_and_cell_are_inverse() {
     for f in 1..=40 {
         let sphere = sphere(f);
-        let sites = (0..sphere.rows()).flat_map(|row| (0..sphere.row_len(row)).map(move |col| Site { row, col }));
+        let sites =
+            (0..sphere.rows()).flat_map(|row| (0..sphere.row_len(row)).map(move |col| Site { row, col }));
         for (cell, site) in (0..).zip(sites) {
             assert_eq!((sphere.cell(site), sphere.site(cell)), (cell, site), "f = {f}");
         }

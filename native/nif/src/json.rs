@@ -76,7 +76,9 @@ fn to_value(term: Term, depth: usize) -> Result<Value, String> {
             term.decode::<&str>().map(Value::from).map_err(|_| unfit("a binary that is not UTF-8"))
         }
         TermType::List => {
-            let list: Vec<Term> = term.decode().map_err(|_| unfit("an improper list"))?;
+            // The length is an error for an improper list, which decoding would panic on.
+            term.list_length().map_err(|_| unfit("an improper list"))?;
+            let list: Vec<Term> = term.decode().map_err(|_| unfit("the list"))?;
             list.into_iter().map(|t| to_value(t, depth + 1)).collect()
         }
         TermType::Map => {

@@ -14,7 +14,7 @@ fn picture_png<'a>(
     amounts: Binary,
     (size, longitude, latitude): (u32, f64, f64),
 ) -> Term<'a> {
-    let view = View { size, longitude, latitude, ..View::default() };
+    let view = View { size, longitude, latitude };
     match picture::png(frequency, &kinds, &world::amounts_from(&amounts), &view) {
         Ok(png) => {
             let mut binary = NewBinary::new(env, png.len());

@@ -91,7 +91,7 @@ pub enum PictureError {
 /// Draws the world whose cells, in order of id, have these kinds and amounts.
 ///
 /// Kinds above 7 are drawn grey; every amount is allowed. The scanlines are drawn by rayon's current
-/// thread pool. The memory taken is about four bytes a pixel.
+/// thread pool. The memory taken is a few bytes a pixel, whatever the frequency.
 pub fn png(frequency: u32, kinds: &[u8], amounts: &[u16], view: &View) -> Result<Vec<u8>, PictureError> {
     let sphere = Sphere::new(frequency)?;
     let expected = sphere.cells() as usize;

@@ -47,7 +47,7 @@ pub(crate) fn draw(sphere: Sphere, kinds: &[u8], amounts: &[u16], view: &View) -
     bytes.par_chunks_exact_mut(size as usize * 3).enumerate().for_each(|(y, line)| {
         for (x, pixel) in line.chunks_exact_mut(3).enumerate() {
             let (x, y) = (x as u32, y as u32);
-            let mut light = pixel_light(&scene, &sky, &frame, x, y, size);
+            let mut light = pixel_light(&scene, &sky, &frame, x, y);
             let place = |n: u32| (n as f32 + 0.5) / size as f32;
             light += halo.at(place(x), place(y));
             pixel.copy_from_slice(&light.encode(unit(hash(y * size + x)) - 0.5));
@@ -56,10 +56,10 @@ pub(crate) fn draw(sphere: Sphere, kinds: &[u8], amounts: &[u16], view: &View) -
     bytes
 }
 
-fn pixel_light(scene: &Scene, sky: &Sky, frame: &Frame, x: u32, y: u32, size: u32) -> Rgb {
+fn pixel_light(scene: &Scene, sky: &Sky, frame: &Frame, x: u32, y: u32) -> Rgb {
     let (u, v) = frame.plane(f64::from(x) + 0.5, f64::from(y) + 0.5);
     let from_centre = (u * u + v * v).sqrt() * frame.radius;
-    let behind = || sky.air(u as f32, v as f32) + sky.star(x, y, size);
+    let behind = || sky.air(u as f32, v as f32) + sky.star(x, y);
     // A pixel that the limb cannot touch is all sky.
     if from_centre > frame.radius + 1.0 {
         return behind();

@@ -86,8 +86,8 @@ impl<'a> Scene<'a> {
         if shine > 0.0 && sun > 0.0 {
             let half = [SUN[0], SUN[1], SUN[2] + 1.0];
             let mirror = dot(normal, half) / dot(half, half).sqrt();
-            let glint = 0.22 * mirror.powi(120) + 0.045 * mirror.powi(18);
-            light += Rgb([1.0, 0.95, 0.86]) * (shine * glint);
+            let glint = 0.16 * mirror.powi(180) + 0.03 * mirror.powi(24);
+            light += Rgb([0.86, 0.96, 1.0]) * (shine * glint);
         }
         let core = 1.0 + 0.35 * border_fade(self.cell * radius, z) * (0.5 - border * border);
         light += glow * (core * (0.4 + 0.6 * line));

@@ -3,7 +3,8 @@
 use crate::colour::{Rgb, smoothstep};
 use crate::shade::SUN;
 
-/// Squares along one side of the picture of which each holds at most one star.
+/// The sky is cut in squares of which each holds at most one star: this many along a side, but fewer
+/// in a small picture, where a star's pixel is a large share of the sky.
 const SQUARES: u32 = 36;
 
 /// How far the air reaches, in radii of the world.
@@ -14,6 +15,8 @@ pub(crate) struct Sky {
     deep: Rgb,
     high: Rgb,
     air: Rgb,
+    size: u32,
+    squares: u32,
     /// The spread of a star in pixels.
     spread: f32,
 }
@@ -24,6 +27,8 @@ impl Sky {
             deep: Rgb::hex(0x04050b),
             high: Rgb::hex(0x090d1c),
             air: Rgb::hex(0x6aaeff),
+            size,
+            squares: (size / 14).min(SQUARES),
             spread: (0.75 * size as f32 / 1024.0).max(0.55),
         }
     }
@@ -39,19 +44,19 @@ impl Sky {
         base + self.air * (thick * lit)
     }
 
-    /// The starlight in the pixel `(x, y)` of a picture of `size` pixels.
-    pub fn star(&self, x: u32, y: u32, size: u32) -> Rgb {
-        let side = size as f32 / SQUARES as f32;
+    /// The starlight in the pixel `(x, y)`.
+    pub fn star(&self, x: u32, y: u32) -> Rgb {
+        let side = self.size as f32 / self.squares as f32;
         let (px, py) = (x as f32 + 0.5, y as f32 + 0.5);
-        let square = ((py / side) as u32) * SQUARES + (px / side) as u32;
+        let square = ((py / side) as u32) * self.squares + (px / side) as u32;
         let dice = hash(square);
         if dice & 7 > 1 {
             return Rgb::BLACK;
         }
         // Stars keep away from the border of their square, so one square is enough to look at.
         let place = |bits: u32, origin: u32| (origin as f32 + 0.2 + 0.6 * unit(bits)) * side;
-        let dx = px - place(dice >> 8, square % SQUARES);
-        let dy = py - place(hash(dice), square / SQUARES);
+        let dx = px - place(dice >> 8, square % self.squares);
+        let dy = py - place(hash(dice), square / self.squares);
         let bright = unit(hash(dice ^ 0x5bd1));
         let light = 0.03 + 0.5 * bright * bright * bright * bright;
         let tint = Rgb::hex(0xffe2c4).mix(Rgb::hex(0xbcd4ff), unit(hash(dice ^ 0x77)));

@@ -6,7 +6,7 @@ defmodule GamePlatform.Compute.WorldProcess do
 
   use GenServer
 
-  alias GamePlatform.{Compute.World, Telemetry}
+  alias GamePlatform.{Compute.World, Config, Telemetry}
 
   @slice_us 4_000
   @progress_ms 1_000
@@ -126,23 +126,36 @@ defmodule GamePlatform.Compute.WorldProcess do
   defp run(state) do
     case :queue.out(state.jobs) do
       {:empty, _} -> {:noreply, state}
-      {{:value, job}, rest} -> advance(begin(job, state), %{state | jobs: rest})
+      {{:value, job}, rest} -> work(job, %{state | jobs: rest})
     end
   end
 
-  defp begin(%Job{target: nil} = job, state) do
+  defp work(%Job{target: nil} = job, state) do
     target =
       case job.goal do
         {:by, n} -> state.tick + n
         {:to, tick} -> tick
       end
 
+    if target <= Config.max_tick() do
+      job |> begin(target, state) |> advance(state)
+    else
+      finish(
+        job,
+        Config.invalid(:n, target - state.tick, "at most #{Config.max_tick() - state.tick} ticks more")
+      )
+
+      {:noreply, slice(state)}
+    end
+  end
+
+  defp work(job, state), do: advance(job, state)
+
+  defp begin(job, target, state) do
     now = System.monotonic_time()
     Telemetry.execute([:compute, :advance, :start], %{monotonic_time: now}, metadata(state, target))
     %{job | target: target, started: now, reported: now}
   end
-
-  defp begin(job, _), do: job
 
   defp advance(job, state) do
     case state.module.advance(state.backend, job.target, @slice_us) do

@@ -1,0 +1,20 @@
+# What people type. Everything here works on a fresh clone.
+.DEFAULT_GOAL := run
+.PHONY: run setup test bench
+
+# A bare machine has no locale, and Elixir wants UTF-8.
+export LC_ALL ?= C.UTF-8
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+run: setup
+	@scripts/serve $(ARGS)
+
+setup:
+	@scripts/setup
+
+test: setup
+	@scripts/test
+
+bench: setup
+	@mix bench all
+	@cargo bench

@@ -1,0 +1,123 @@
+defmodule Mix.Tasks.Bench do
+  @shortdoc "Runs benchmarks, each beside a rival in the same run"
+  @moduledoc """
+  Runs benchmarks and prints a table. `bench/README.md` says what each asks and how it is measured.
+
+      mix bench tick
+      mix bench all --quick --json results.json
+
+  Suites: `tick`, `all`. `--quick` stays under a minute. `--json FILE` writes
+  `{"machine": {…}, "results": [{"suite", "case", "metric", "unit", "value", "baseline", "baseline_value",
+  "ratio"}]}`; `-` is standard output, and then the table goes to standard error.
+  """
+  use Mix.Task
+
+  alias GamePlatform.{CLI, Compute, JSON}
+
+  @requirements ["app.start"]
+  @suites ["tick"]
+
+  @impl true
+  def run(args) do
+    {suites, opts} = parse!(args)
+    print = if opts[:json] == "-", do: &Mix.shell().error/1, else: &Mix.shell().info/1
+    results = Enum.flat_map(suites, &suite(&1, opts[:quick] == true, print))
+    print.(table(results))
+
+    if file = opts[:json] do
+      json = JSON.encode!(%{machine: machine(), results: results})
+      if file == "-", do: Mix.shell().info(json), else: File.write!(file, json <> "\n")
+    end
+  end
+
+  defp parse!(args) do
+    case OptionParser.parse(args, strict: [json: :string, quick: :boolean]) do
+      {opts, names, []} ->
+        case names -- ["all" | @suites] do
+          [] -> {if(names in [[], ["all"]], do: @suites, else: Enum.uniq(names -- ["all"])), opts}
+          [name | _] -> Mix.raise("no suite #{inspect(name)}; there are #{Enum.join(@suites, ", ")}, all")
+        end
+
+      {_, _, [{flag, _} | _]} ->
+        Mix.raise("#{flag} is unknown or lacks its value; see `mix help bench`")
+    end
+  end
+
+  defp suite("tick", quick?, print) do
+    print.("tick: the field rule at f = 1000, one thread, every row acting, beside its rivals")
+    rows = native("tick", quick?)
+    dense = Enum.find(rows, &(&1["case"] == "field_dense"))
+    beam = beam_cells_per_s(if quick?, do: 1, else: 3)
+
+    slow = %{
+      dense
+      | "baseline" => "beam",
+        "baseline_value" => beam,
+        "ratio" => dense["value"] / beam
+    }
+
+    List.insert_at(rows, Enum.count(rows, &(&1["case"] == "field_dense")), slow)
+  end
+
+  # The specification in Elixir with every row acting, on a world that it can hold.
+  defp beam_cells_per_s(ticks) do
+    text = :game_platform |> Application.app_dir("priv/rulesets/default.toml") |> File.read!()
+    dense = String.replace(text, "beat = 16", "beat = 1")
+    world = CLI.ok!(Compute.new_world(seed: 7, frequency: 48, backend: :beam, ruleset: {:text, dense}))
+    CLI.ok!(Compute.advance(world, 1))
+    {us, _} = :timer.tc(fn -> CLI.ok!(Compute.advance(world, ticks)) end)
+    Compute.close(world)
+    world.cells * ticks * 1_000_000 / us
+  end
+
+  defp native(suite, quick?) do
+    root = Path.dirname(Mix.Project.project_file())
+    args = ["run", "--release", "--quiet", "-p", "bench", "--bin", "gp_bench", "--", suite]
+
+    case System.cmd("cargo", args ++ if(quick?, do: ["--quick"], else: []), cd: root) do
+      {lines, 0} -> for line <- String.split(lines, "\n", trim: true), do: CLI.ok!(JSON.decode(line))
+      {_, status} -> Mix.raise("gp_bench stopped with status #{status}, see above")
+    end
+  end
+
+  defp table(rows) do
+    lines =
+      for row <- rows do
+        ratio = if row["ratio"], do: "#{:erlang.float_to_binary(row["ratio"] / 1, decimals: 2)}x", else: ""
+        rival = if row["baseline"], do: "#{row["baseline"]} #{CLI.si(row["baseline_value"])}", else: ""
+        [row["case"], "#{CLI.si(row["value"])}#{row["unit"]}", ratio, rival]
+      end
+
+    header = ["case", "value", "ratio", "rival"]
+
+    widths =
+      for column <- 0..3, do: [header | lines] |> Enum.map(&String.length(Enum.at(&1, column))) |> Enum.max()
+
+    Enum.map_join([header | lines], "\n", fn line ->
+      line
+      |> Enum.zip(widths)
+      |> Enum.map_join("  ", fn {text, n} -> String.pad_trailing(text, n) end)
+      |> String.trim_trailing()
+    end)
+  end
+
+  defp machine do
+    %{
+      cpu: cpu(),
+      cores: System.schedulers_online(),
+      os: "#{:erlang.system_info(:system_architecture)}",
+      otp: System.otp_release(),
+      elixir: System.version(),
+      date: Date.to_iso8601(Date.utc_today())
+    }
+  end
+
+  defp cpu do
+    with {:ok, text} <- File.read("/proc/cpuinfo"),
+         [_, name] <- Regex.run(~r/^model name\s*:\s*(.+)$/m, text) do
+      name
+    else
+      _ -> "unknown"
+    end
+  end
+end

@@ -1,0 +1,66 @@
+defmodule GamePlatform.Compute.BackendsTest do
+  # The specification and the kernel agree on whatever the schema allows.
+  use ExUnit.Case, async: true
+
+  alias GamePlatform.{Compute, Rulesets}
+  alias GamePlatform.Compute.{Beam.Topology, Ruleset}
+
+  @cases 60
+
+  test "random rulesets, cells and frequencies" do
+    # ExUnit seeds each test from `--seed`, so a failure is repeated with it.
+    for n <- 1..@cases do
+      text = Rulesets.random()
+      assert {:ok, ruleset} = Ruleset.load({:text, text}), text
+      frequency = Enum.random(1..12)
+      cells = Rulesets.random_cells(frequency, ruleset.terms)
+      seed = Enum.random([0, 1, 0xFFFF_FFFF_FFFF_FFFF, Enum.random(0..0xFFFF_FFFF_FFFF_FFFF)])
+      opts = [seed: seed, frequency: frequency, ruleset: {:text, text}, cells: cells]
+      ticks = if frequency > 6, do: 4, else: 20
+
+      [spec, native] =
+        for backend <- [:beam, :nif] do
+          {:ok, world} = Compute.new_world([backend: backend, threads: rem(n, 3) + 1] ++ opts)
+          {:ok, ^ticks} = Compute.advance(world, ticks)
+          {:ok, ^ticks, planes} = Compute.planes(world)
+          {:ok, digest} = Compute.digest(world)
+          Compute.close(world)
+          {planes, digest}
+        end
+
+      assert spec == native, "seed #{seed}, frequency #{frequency}\n#{text}"
+    end
+  end
+
+  test "generated worlds, with seeds at the ends of their range" do
+    for seed <- [0, 1, 0x7FFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF], frequency <- [1, 2, 3, 9] do
+      [spec, native] =
+        for backend <- [:beam, :nif] do
+          {:ok, world} = Compute.new_world(seed: seed, frequency: frequency, backend: backend)
+          {:ok, 33} = Compute.advance(world, 33)
+          {:ok, digest} = Compute.digest(world)
+          Compute.close(world)
+          digest
+        end
+
+      assert spec == native
+    end
+  end
+
+  test "a digest covers every chunk of a world with several to a side" do
+    for frequency <- [64, 65] do
+      ids = List.flatten(Topology.chunks(frequency))
+      assert Enum.sort(ids) == Enum.to_list(0..(Topology.cells(frequency) - 1))
+
+      [spec, native] =
+        for backend <- [:beam, :nif] do
+          {:ok, world} = Compute.new_world(frequency: frequency, backend: backend)
+          {:ok, digest} = Compute.digest(world)
+          Compute.close(world)
+          digest
+        end
+
+      assert spec == native
+    end
+  end
+end

@@ -1,0 +1,34 @@
+# The library that a host application has; here it hands every event to whoever asked.
+defmodule :telemetry do
+  def execute(event, measurements, metadata) do
+    case :persistent_term.get(__MODULE__, nil) do
+      nil -> :ok
+      pid -> send(pid, {event, measurements, metadata})
+    end
+  end
+end
+
+defmodule GamePlatform.TelemetryTest do
+  use ExUnit.Case, async: false
+
+  alias GamePlatform.{Compute, Telemetry}
+
+  setup do
+    :persistent_term.put(:telemetry, self())
+    on_exit(fn -> :persistent_term.erase(:telemetry) end)
+  end
+
+  test "each event comes with exactly the keys that are listed" do
+    {:ok, world} = Compute.new_world(frequency: 100)
+    # Longer than a second of work, so that progress is reported.
+    assert {:error, :timeout} = Compute.advance(world, 1_000_000_000, timeout_ms: 1_500)
+    assert {:ok, _} = Compute.advance(world, 1)
+    start_supervised!({GamePlatform, name: __MODULE__.Game, frequency: 2, ups: 100})
+
+    for %{event: event, measurements: measurements, metadata: metadata} <- Telemetry.events() do
+      assert_receive {^event, measured, about}, 5_000
+      assert Enum.sort(Map.keys(measured)) == measurements
+      assert Enum.sort(Map.keys(about)) == metadata
+    end
+  end
+end
