@@ -24,7 +24,7 @@ defmodule Mix.Tasks.Compile.NativeTest do
     write(dir, "bin/cargo", """
     #!/bin/sh
     echo "$@" >> "#{dir}/calls"
-    if [ -e "#{dir}/broken" ]; then echo "error: expected one of ..." >&2; exit 101; fi
+    if [ -e "#{dir}/broken" ]; then exit 101; fi
     echo built-$(wc -l < "#{dir}/calls") > "#{dir}/libgp_nif.so"
     echo '{"reason":"compiler-artifact","target":{"name":"hexworld","crate_types":["lib"]},"filenames":["/x"]}'
     echo '{"reason":"compiler-artifact","target":{"crate_types":["cdylib"],"name":"gp_nif"},"filenames":["#{dir}/libgp_nif.so"]}'

@@ -62,6 +62,7 @@ defmodule Mix.Tasks.Compile.Native do
       File.mkdir_p!(priv())
       for {package, kind, name} <- @artefacts, do: place(made[{package, kind}], Path.join(priv(), name))
       Mix.Project.build_structure()
+      forget_failed_load()
       File.mkdir_p!(Path.dirname(manifest()))
       File.write!(manifest(), inputs)
       {:ok, []}
@@ -79,6 +80,17 @@ defmodule Mix.Tasks.Compile.Native do
              severity: :error
            }
          ]}
+    end
+  end
+
+  # Newer compilers load modules while they check types; one that was loaded before its library was there
+  # is to be loaded again.
+  defp forget_failed_load do
+    native = GamePlatform.Native
+
+    if :code.is_loaded(native) != false and native.status() != :ok do
+      :code.purge(native)
+      :code.delete(native)
     end
   end
 

@@ -1,7 +1,6 @@
 //! The field rule clause by clause, as section 4 of its specification states it. Slow and plain on
 //! purpose: it knows the schema, the neighbours and the random numbers, and no table.
 
-use hexworld::beat::acts;
 use hexworld::random::{dice, key};
 use hexworld::ruleset::{Condition, Ruleset};
 use hexworld::topology::Site;
@@ -46,7 +45,7 @@ impl Reference {
     pub fn tick(&self, state: &State, tick: u64) -> State {
         let mut next = state.clone();
         for row in 0..self.sphere.rows() {
-            if !acts(self.seed, self.ruleset.beat, row, tick) {
+            if !self.acts(row, tick) {
                 continue;
             }
             for col in 0..self.sphere.row_len(row) {
@@ -58,6 +57,11 @@ impl Reference {
             }
         }
         next
+    }
+
+    fn acts(&self, row: u32, tick: u64) -> bool {
+        let beat = u64::from(self.ruleset.beat);
+        key(self.seed, tick / beat, u64::from(row), 1) % beat == tick % beat
     }
 
     fn cell(&self, state: &State, site: Site, tick: u64) -> (u8, u16) {

@@ -72,10 +72,10 @@ defmodule GamePlatform.Compute.Beam.Generator do
         cond do
           abs(v - 32768) < gen["vein"] and m > gen["ore"] -> {4, min(gen["ore_amount"] + (h <<< 2), cap.(4))}
           e < gen["sea"] + gen["shore"] and m > gen["moss"] -> shore(m, gen["thicket"], cap.(3))
-          c > gen["crystal"] -> {5, 1 + (v &&& 31)}
+          c > gen["crystal"] -> {5, 1 + rem(v, 32)}
           c < gen["ember"] -> {6, 20}
           m > gen["peat"] -> {7, 100}
-          true -> {0, v >>> 3 &&& 15}
+          true -> {0, rem(v >>> 3, 16)}
         end
 
       {cell, lattice}
@@ -103,7 +103,8 @@ defmodule GamePlatform.Compute.Beam.Generator do
 
     [u, v, w] =
       for x <- p do
-        t = (x &&& (1 <<< shift) - 1) <<< 12 >>> shift
+        within = rem(x, 1 <<< shift)
+        t = (within * 4096) >>> shift
         (t * t * (12288 - 2 * t)) >>> 24
       end
 

@@ -48,7 +48,7 @@ defmodule GamePlatform.Compute.Beam.Rule do
       z0 < n and rest |> Enum.take(r) |> Enum.all?(&(&1 == 0))
   end
 
-  defp selects?(mask, bit), do: (mask >>> bit &&& 1) == 1
+  defp selects?(mask, bit), do: rem(mask >>> bit, 2) == 1
 
   def code(ruleset, {kind, amount}) do
     if amount >= Enum.at(ruleset["kinds"], kind)["ripe"], do: kind ||| 8, else: kind
