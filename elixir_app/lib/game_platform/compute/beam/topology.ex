@@ -34,7 +34,7 @@ defmodule GamePlatform.Compute.Beam.Topology do
   end
 
   # What lies at (i, j) seen from diamond d; nil where a pentagon has no sixth neighbour.
-  defp at(f, d, i, j) when i in 1..f and j >= 0 and j < f, do: {d, i, j}
+  defp at(f, d, i, j) when i >= 1 and i <= f and j >= 0 and j < f, do: {d, i, j}
   defp at(f, _, i, -1) when i == f + 1, do: nil
   defp at(f, d, i, j) when d < 5, do: beyond_north(f, d, i, j)
   defp at(f, d, i, j), do: beyond_south(f, d - 5, i, j)
