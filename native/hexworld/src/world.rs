@@ -265,7 +265,7 @@ impl World {
         self.generate_rows(ticker, go_on);
         let stopped = |tick| Progress { tick, done: tick >= target };
         if ticker.generated < self.sphere.rows() {
-            return stopped(self.tick());
+            return Progress { tick: self.tick(), done: false };
         }
         let (seed, beat) = (self.options.seed, self.options.ruleset.beat);
         let mut tick = self.tick();
@@ -378,6 +378,8 @@ impl World {
     pub fn harvest(&mut self, cell: u32, count: u16) -> u16 {
         let Site { row, col } = self.sphere.site(cell);
         let col = col as usize;
+        // Rows of a paused tick were computed from what is changed here: they must act again.
+        self.ticker.get_mut().unwrap_or_else(PoisonError::into_inner).acted = 0;
         let mut cells = self.rows.initial(row);
         let given = count.min(cells.amounts[col]);
         let left = cells.amounts[col] - given;
