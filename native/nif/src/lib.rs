@@ -3,6 +3,7 @@
 
 // The macros of rustler write documented Elixir functions, not Rust ones.
 #![allow(missing_docs)]
+#![deny(unsafe_code)]
 
 mod hash;
 mod json;
