@@ -3,6 +3,8 @@ defmodule GamePlatformTest do
 
   alias GamePlatform.Compute
 
+  import GamePlatform.Eventually
+
   doctest GamePlatform
 
   defp name, do: :"Elixir.Game#{System.unique_integer([:positive])}"
@@ -43,17 +45,19 @@ defmodule GamePlatformTest do
 
   test "instances run side by side and take no name but their own" do
     [a, b] = [name(), name()]
-    before = Process.registered()
     start_supervised!({GamePlatform, name: a, frequency: 2, seed: 1})
     start_supervised!({GamePlatform, name: b, frequency: 3, seed: 2})
     assert {:ok, %{frequency: 2}} = GamePlatform.world(a)
     assert {:ok, %{frequency: 3}} = GamePlatform.world(b)
 
-    # Other tests run at the same time: look only at what bears these names.
-    for taken <- Process.registered() -- before, text = Atom.to_string(taken), text =~ ~r/^Elixir\.Game\d/ do
-      assert Enum.any?([a, b], &String.starts_with?(text, Atom.to_string(&1))) or text =~ ~r/Game\d+/
-    end
+    # Other tests run at the same time, so only what bears the first one's name can be told.
+    taken =
+      Process.registered() |> Enum.map(&Atom.to_string/1) |> Enum.filter(&String.starts_with?(&1, "#{a}"))
 
+    assert taken != [] and Enum.all?(taken, &(&1 == "#{a}" or String.starts_with?(&1, "#{a}.")))
+    # A world is found by the instance's name through its facade only.
+    assert {:error, {:invalid_option, %{option: :name}}} = Compute.world(a)
+    assert {:ok, _} = GamePlatform.world(a)
     assert {:error, {:already_started, _}} = GamePlatform.start_link(name: a, frequency: 2)
   end
 
@@ -82,6 +86,17 @@ defmodule GamePlatformTest do
     assert Compute.tick(second) == {:error, :closed}
   end
 
+  test "answers while somebody else advances its world, and tells rates below one a second" do
+    name = name()
+    start_supervised!({GamePlatform, name: name, frequency: 64, ups: 1})
+    {:ok, world} = GamePlatform.world(name)
+    caller = spawn(fn -> Compute.advance(world, 1_000_000_000) end)
+    wait_until(fn -> match?({:ok, tick} when tick > 100, Compute.tick(world)) end)
+    assert %{target_ups: 1} = GamePlatform.stats(name)
+    Process.exit(caller, :kill)
+    wait_until(fn -> GamePlatform.stats(name).ups > 0.0 end)
+  end
+
   test "what cannot be started says why" do
     Process.flag(:trap_exit, true)
 
@@ -91,6 +106,7 @@ defmodule GamePlatformTest do
           frequency: [frequency: 5000],
           name: [name: "game"],
           name: [name: nil],
+          name: [name: :undefined],
           cells: [cells: {"", ""}],
           opts: [1]
         ] do
@@ -102,6 +118,4 @@ defmodule GamePlatformTest do
       assert {:error, {:invalid_ruleset, _}} = GamePlatform.start_link(name: name(), ruleset: "/nowhere")
     end)
   end
-
-  defp wait_until(done?), do: unless(done?.(), do: wait_until(done?))
 end

@@ -45,7 +45,7 @@ defmodule GamePlatform do
     {name, opts} =
       if Keyword.keyword?(opts), do: Keyword.pop(opts, :name, __MODULE__), else: {__MODULE__, opts}
 
-    with :ok <- check_name(name),
+    with {:ok, name} <- check_name(name),
          {:ok, options} <- Config.validate(:server, opts) do
       case Instance.start_link({name, options}) do
         {:error, {:shutdown, {:failed_to_start_child, _, {:no_world, reason}}}} -> {:error, reason}
@@ -54,7 +54,7 @@ defmodule GamePlatform do
     end
   end
 
-  defp check_name(name) when is_atom(name) and name not in [nil, true, false], do: :ok
+  defp check_name(name) when is_atom(name) and name != nil, do: Config.check(:name, name)
   defp check_name(name), do: Config.invalid(:name, name, "an atom")
 
   @doc "The world of a running instance."

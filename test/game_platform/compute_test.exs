@@ -3,6 +3,8 @@ defmodule GamePlatform.ComputeTest do
 
   alias GamePlatform.{Compute, Golden}
 
+  import GamePlatform.Eventually
+
   doctest GamePlatform.Compute
 
   defp world!(opts) do
@@ -111,16 +113,30 @@ defmodule GamePlatform.ComputeTest do
     end
 
     test "leaves the schedulers free, and cells can be read meanwhile" do
-      worlds = for seed <- 1..(2 * System.schedulers_online()), do: world!(frequency: 100, seed: seed)
-      for world <- worlds, do: spawn(fn -> Compute.advance(world, 1_000_000_000) end)
-      echo = spawn_link(fn -> echo() end)
+      test = self()
 
-      for n <- 1..1000 do
-        send(echo, {self(), n})
-        assert_receive ^n, 10_000
+      # Whatever holds a normal scheduler for long is reported by the VM itself.
+      :erlang.system_monitor(test, [{:long_schedule, 100}])
+      worlds = for seed <- 1..(2 * System.schedulers_online()), do: world!(frequency: 300, seed: seed)
+      callers = for world <- worlds, do: spawn(fn -> Compute.advance(world, 1_000_000_000) end)
+      for world <- worlds, do: wait_until(fn -> match?({:ok, tick} when tick > 5, Compute.tick(world)) end)
+
+      for world <- worlds do
+        assert {:ok, [_, _]} = Compute.cells(world, [0, 900_001])
+        assert {:ok, <<_::256>>} = Compute.digest(world)
+        assert {:ok, _, _} = Compute.planes(world)
       end
 
-      for world <- worlds, do: assert({:ok, [_, _]} = Compute.cells(world, [0, 100_001]))
+      for caller <- callers, do: Process.exit(caller, :kill)
+      for world <- worlds, do: assert(Compute.close(world) == :ok)
+      :erlang.system_monitor(:undefined)
+
+      nifs =
+        for {name, arity} <- GamePlatform.Native.module_info(:nifs), do: {GamePlatform.Native, name, arity}
+
+      for {:monitor, _, :long_schedule, info} <- messages() do
+        refute info[:in] in nifs or info[:out] in nifs, inspect(info)
+      end
     end
   end
 
@@ -200,6 +216,10 @@ defmodule GamePlatform.ComputeTest do
       Process.exit(world.pid, :kill)
       assert Task.await(task) == {:error, :worker_down}
       assert Compute.advance(world, 1) == {:error, :closed}
+      # Its memory goes with its process: nobody can read it any more.
+      wait_until(fn -> Compute.tick(world) == {:error, :closed} end)
+      assert Compute.cell(world, 0) == {:error, :closed}
+      assert Compute.close(world) == :ok
     end
 
     test "a name finds the world, and is taken once" do
@@ -227,7 +247,7 @@ defmodule GamePlatform.ComputeTest do
             backend: [:node, :rust, "nif", nil],
             threads: [0, 257, "2"],
             ruleset: [:other, "", 7, {:text, 7}],
-            name: ["world", {:local, :x}],
+            name: ["world", {:local, :x}, :undefined, true, {:via, NoSuchModule, 1}],
             cells: ["", {1, 2}, {"", nil}, {"a", "b"}],
             max_bytes: [-1, :all]
           ],
@@ -236,6 +256,10 @@ defmodule GamePlatform.ComputeTest do
       end
 
       assert :size == invalid(Compute.new_world(size: 3))
+      assert nil == invalid(Compute.new_world([{nil, 3}]))
+      assert :name == invalid(Compute.world("x"))
+      assert :name == invalid(Compute.world(:kernel_sup))
+      assert Compute.world(:nobody_has_this_name) == {:error, :closed}
       assert :opts == invalid(apply(Compute, :new_world, [%{seed: 1}]))
       assert :opts == invalid(apply(Compute, :new_world, [[:seed]]))
     end
@@ -262,7 +286,8 @@ defmodule GamePlatform.ComputeTest do
             id: Compute.neighbours(2, 42),
             id: Compute.neighbours(2, -1),
             size: Compute.picture(world, size: 10),
-            longitude: Compute.picture(world, longitude: "east")
+            longitude: Compute.picture(world, longitude: "east"),
+            latitude: Compute.picture(world, latitude: Integer.pow(10, 400))
           ] do
         assert option == invalid(answer)
       end
@@ -330,18 +355,19 @@ defmodule GamePlatform.ComputeTest do
       assert {:error, {:invalid_ruleset, %{file: "/no/such.toml", reason: "no such file or directory"}}} =
                Compute.new_world(ruleset: "/no/such.toml")
 
+      assert {:error, {:invalid_ruleset, %{reason: "not a regular file"}}} =
+               Compute.new_world(ruleset: System.tmp_dir!())
+
       File.write!(path, File.read!("priv/rulesets/default.toml"))
       assert Compute.digest(world!(frequency: 3, ruleset: path)) == Compute.digest(world!(frequency: 3))
     end
   end
 
-  defp echo do
+  defp messages do
     receive do
-      {from, n} -> send(from, n)
+      message -> [message | messages()]
+    after
+      0 -> []
     end
-
-    echo()
   end
-
-  defp wait_until(done?), do: unless(done?.(), do: wait_until(done?))
 end

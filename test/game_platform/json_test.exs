@@ -39,6 +39,15 @@ defmodule GamePlatform.JSONTest do
       assert_raise ArgumentError, fn -> JSON.encode!(term) end
     end
 
+    # The same depth is the last one both ways.
+    nested = fn n -> String.duplicate("[", n) <> String.duplicate("]", n) end
+    assert {:ok, term} = JSON.decode(nested.(127))
+    assert JSON.encode(term) == {:ok, nested.(127)}
+    assert {:error, _} = JSON.decode(nested.(128))
+    assert {:error, _} = JSON.encode([term])
+    {:error, {:invalid_term, reason}} = JSON.encode(List.to_tuple(Enum.to_list(1..100_000)))
+    assert String.length(reason) < 200
+
     for text <- ["", "{", "[1,]", "nul", "\"\xff\"", "1 2", String.duplicate("[", 100_000)] do
       assert {:error, {:invalid_json, _}} = JSON.decode(text)
     end

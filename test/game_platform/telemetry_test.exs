@@ -21,8 +21,8 @@ defmodule GamePlatform.TelemetryTest do
   test "each event comes with exactly the keys that are listed" do
     {:ok, world} = Compute.new_world(frequency: 100)
     # Longer than a second of work, so that progress is reported.
+    # An advance that gives up has ended too.
     assert {:error, :timeout} = Compute.advance(world, 1_000_000_000, timeout_ms: 1_500)
-    assert {:ok, _} = Compute.advance(world, 1)
     start_supervised!({GamePlatform, name: __MODULE__.Game, frequency: 2, ups: 100})
 
     for %{event: event, measurements: measurements, metadata: metadata} <- Telemetry.events() do

@@ -48,6 +48,8 @@ defmodule GamePlatform.CLI do
 
   def describe({:native_not_loaded, %{reason: reason, hint: hint}}), do: "#{reason}; #{hint}"
   def describe({:no_picture, sentence}), do: sentence
+  def describe(:threads), do: "the system gives no more threads; choose fewer with --threads"
+  def describe(sentence) when is_binary(sentence), do: sentence
   def describe(reason), do: inspect(reason)
 
   # 12345678 as "12,345,678".

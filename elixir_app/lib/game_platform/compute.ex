@@ -23,7 +23,7 @@ defmodule GamePlatform.Compute do
   Functions answer `{:error, reason}` or `{:error, {reason, details}}`:
 
     * `{:invalid_option, %{option: _, value: _, expected: _}}`
-    * `{:invalid_ruleset, %{file: _, line: _, column: _, reason: _}}`
+    * `{:invalid_ruleset, %{file: _, line: _, column: _, reason: _}}`; no `column` if the file cannot be read
     * `{:out_of_memory, %{needed_bytes: _, available_bytes: _}}`: the world is larger than what is free
     * `{:wrong_cells, sentence}`: the option `:cells` does not fit the world
     * `{:name_taken, %{name: _, pid: _}}`
@@ -121,7 +121,7 @@ defmodule GamePlatform.Compute do
   @doc "The last published tick."
   @spec tick(world) :: {:ok, non_neg_integer} | {:error, reason}
   def tick(%World{reader: nil} = world), do: call(world.pid, :tick)
-  def tick(%World{reader: reader}), do: Native.world_tick(reader)
+  def tick(%World{module: module, reader: reader}), do: module.tick(reader)
   def tick(other), do: not_a_world(other)
 
   @doc """
@@ -163,7 +163,11 @@ defmodule GamePlatform.Compute do
   end
 
   defp read_cells(%World{reader: nil} = world, ids), do: call(world.pid, {:cells, ids})
-  defp read_cells(%World{module: module, reader: reader}, ids), do: module.cells(reader, ids)
+
+  defp read_cells(%World{module: module, reader: reader} = world, ids) do
+    # Between two slices of its owner nothing overtakes the read.
+    with {:error, :busy} <- module.cells(reader, ids), do: call(world.pid, {:cells, ids})
+  end
 
   defp cell_map(world, id, {kind, amount}) do
     %{id: id, kind: kind, name: Enum.at(world.kinds, kind), amount: amount, machine: nil, owner: nil}
@@ -188,15 +192,15 @@ defmodule GamePlatform.Compute do
       [1, 576, 5760, 2304, 2305, 24]
   """
   @spec neighbours(pos_integer, cell_id) :: [cell_id] | {:error, reason}
-  def neighbours(frequency, id) when is_integer(frequency) and frequency in 1..4096 do
-    last = Topology.cells(frequency) - 1
+  def neighbours(frequency, id) do
+    with {:ok, frequency} <- Config.check(:frequency, frequency) do
+      last = Topology.cells(frequency) - 1
 
-    if is_integer(id) and id >= 0 and id <= last,
-      do: Topology.neighbours(frequency, id),
-      else: Config.invalid(:id, id, "a cell id in 0..#{last}")
+      if is_integer(id) and id >= 0 and id <= last,
+        do: Topology.neighbours(frequency, id),
+        else: Config.invalid(:id, id, "a cell id in 0..#{last}")
+    end
   end
-
-  def neighbours(frequency, _), do: Config.invalid(:frequency, frequency, "an integer in 1..4096")
 
   @doc """
   A picture of the planet as a PNG, in orthographic projection.
@@ -218,9 +222,22 @@ defmodule GamePlatform.Compute do
     end
   end
 
-  @doc "The handle of a world that was made with `name:`."
+  @doc """
+  The handle of a world that was made with `name:`. For the world of a running instance see
+  `GamePlatform.world/1`.
+  """
   @spec world(GenServer.name()) :: {:ok, world} | {:error, reason}
-  def world(name), do: call(name, :world)
+  def world(name) do
+    with {:ok, name} <- Config.check(:name, name) do
+      pid = if name, do: GenServer.whereis(name)
+
+      cond do
+        pid == nil -> {:error, :closed}
+        WorldProcess.world?(pid) -> call(pid, :world)
+        true -> Config.invalid(:name, name, "the name of a world")
+      end
+    end
+  end
 
   @doc """
   What computes here: `backend` is the default one, `backends` all of them; `workers` and `doorbell` are
@@ -240,8 +257,9 @@ defmodule GamePlatform.Compute do
   @spec close(world) :: :ok | {:error, reason}
   def close(%World{} = world) do
     case call(world.pid, :close) do
-      {:error, :closed} -> :ok
-      answer -> answer
+      :ok -> :ok
+      # Its process is gone, and with it the world.
+      {:error, reason} when reason in [:closed, :worker_down] -> :ok
     end
   end
 

@@ -51,8 +51,8 @@ defmodule GamePlatform.Config do
         "refuse a world that needs more memory than this; `:free` is what the machine and the control group have left"
     ],
     size: [type: {:integer, 64, 4096}, default: 1024, doc: "width and height in pixels"],
-    longitude: [type: :number, default: 20, doc: "degrees east of the place that faces the viewer"],
-    latitude: [type: :number, default: 20, doc: "degrees north of that place"],
+    longitude: [type: :degrees, default: 20, doc: "degrees east of the place that faces the viewer"],
+    latitude: [type: :degrees, default: 20, doc: "degrees north of that place"],
     ups: [type: {:integer, 1, 1000}, default: 20, env: "UPS", doc: "updates (ticks) per second"],
     timeout_ms: [type: :timeout, default: :infinity, doc: "how long to wait"]
   ]
@@ -83,8 +83,9 @@ defmodule GamePlatform.Config do
       not Keyword.keyword?(opts) ->
         invalid(:opts, opts, "a keyword list")
 
-      unknown = Enum.find(Keyword.keys(opts), &(&1 not in names)) ->
-        invalid(unknown, opts[unknown], "no such option; known are #{Enum.join(names, ", ")}")
+      Keyword.drop(opts, names) != [] ->
+        [{unknown, value} | _] = Keyword.drop(opts, names)
+        invalid(unknown, value, "no such option; known are #{Enum.join(names, ", ")}")
 
       true ->
         collect(names, fn name ->
@@ -127,6 +128,13 @@ defmodule GamePlatform.Config do
     "#{option} is #{short(value)}, expected #{expected}"
   end
 
+  @doc "Checks one value against the option of that name."
+  @spec check(atom, term) :: {:ok, term} | {:error, error}
+  def check(name, value) do
+    type = @schema[name][:type]
+    if fits?(type, value), do: {:ok, value}, else: invalid(name, value, expected(type))
+  end
+
   @doc "The last tick a world can have, 2^53 - 1."
   @spec max_tick() :: pos_integer
   def max_tick, do: @max_tick
@@ -164,11 +172,6 @@ defmodule GamePlatform.Config do
     end
   end
 
-  defp check(name, value) do
-    type = @schema[name][:type]
-    if fits?(type, value), do: {:ok, value}, else: invalid(name, value, expected(type))
-  end
-
   defp parse_one(name, text) do
     type = @schema[name][:type]
 
@@ -182,7 +185,7 @@ defmodule GamePlatform.Config do
   defp parse_as(:max_bytes, text), do: whole(text)
   defp parse_as(:ruleset, text), do: {:ok, text}
 
-  defp parse_as(:number, text) do
+  defp parse_as(:degrees, text) do
     case Float.parse(text) do
       {n, ""} -> {:ok, n}
       _ -> :error
@@ -208,15 +211,19 @@ defmodule GamePlatform.Config do
   defp fits?(:ruleset, {:text, text}), do: is_binary(text)
   defp fits?(:ruleset, source), do: source == :default or (is_binary(source) and source != "")
   defp fits?(:name, {:global, _}), do: true
-  defp fits?(:name, {:via, module, _}), do: is_atom(module)
-  defp fits?(:name, name), do: is_atom(name)
+
+  defp fits?(:name, {:via, module, _}),
+    do: is_atom(module) and Code.ensure_loaded?(module) and function_exported?(module, :register_name, 2)
+
+  # `nil` is no name; the others cannot be registered.
+  defp fits?(:name, name), do: is_atom(name) and name not in [:undefined, true, false]
 
   defp fits?(:cells, {kinds, amounts}),
     do: is_binary(kinds) and is_binary(amounts) and byte_size(amounts) == 2 * byte_size(kinds)
 
   defp fits?(:cells, cells), do: is_nil(cells)
   defp fits?(:max_bytes, n), do: n == :free or (is_integer(n) and n >= 0)
-  defp fits?(:number, n), do: is_number(n)
+  defp fits?(:degrees, n), do: is_number(n) and abs(n) <= 360
   defp fits?(:timeout, ms), do: ms == :infinity or (is_integer(ms) and ms >= 0 and ms <= 4_294_967_295)
 
   defp expected({:integer, low, high}), do: "an integer in #{low}..#{high}"
@@ -225,7 +232,7 @@ defmodule GamePlatform.Config do
   defp expected(:name), do: "an atom, {:global, term} or {:via, module, term}"
   defp expected(:cells), do: "{kinds, amounts}, binaries of one and of two bytes a cell"
   defp expected(:max_bytes), do: ":free or a number of bytes"
-  defp expected(:number), do: "a number"
+  defp expected(:degrees), do: "degrees in -360..360"
   defp expected(:timeout), do: ":infinity or milliseconds in 0..4294967295"
 
   defp sentence(text), do: String.capitalize(String.first(text)) <> String.slice(text, 1..-1//1)

@@ -3,7 +3,7 @@ defmodule GamePlatform.JSON do
   JSON text and terms.
 
   Objects become maps with string keys, `null` becomes `nil`. Atoms other than `nil`, `true` and `false`
-  are written as strings. Text and terms nested deeper than 128 are refused.
+  are written as strings. Text and terms nested deeper than 127 are refused.
 
       iex> GamePlatform.JSON.encode(%{"tick" => 3, "cells" => [1.5, nil]})
       {:ok, ~S({"cells":[1.5,null],"tick":3})}

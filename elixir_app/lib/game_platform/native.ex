@@ -1,7 +1,7 @@
 defmodule GamePlatform.Native do
   @moduledoc false
-  # Every NIF stub. The prefix of a name is the Rust file it lives in (`native/nif/src`). Only
-  # `GamePlatform.Compute`'s backends and `GamePlatform.JSON` call these.
+  # Every NIF stub. The prefix of a name is the Rust file it lives in (`native/nif/src`). Only the room
+  # `compute` and `GamePlatform.JSON` call these.
 
   @on_load :load
 
@@ -25,8 +25,12 @@ defmodule GamePlatform.Native do
   # `:ok`, or why the native library is not there.
   def status do
     case :persistent_term.get({__MODULE__, :load_error}, nil) do
-      nil -> :ok
-      text -> {:error, {:native_not_loaded, %{reason: text, hint: "run `mix compile --force`"}}}
+      nil ->
+        :ok
+
+      text ->
+        {:error,
+         {:native_not_loaded, %{reason: text, hint: "run `mix compile --force` and start the VM again"}}}
     end
   end
 

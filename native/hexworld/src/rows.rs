@@ -100,8 +100,9 @@ impl Rows {
     /// Stamps what `begin` returned as valid from `tick + 1`.
     pub fn finish(&self, row: u32, tick: u64, written: RwLockWriteGuard<'_, Cells>) {
         let (current, _) = self.current(row, tick);
-        drop(written);
+        // Before the lock is given back, so that a reader never sees new cells under INVALID.
         self.rows[row as usize].stamps[1 - current].store(tick + 1, Ordering::Release);
+        drop(written);
     }
 
     /// Rewrites the current version of `row` in place. Only before a world is shared.

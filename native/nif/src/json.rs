@@ -8,7 +8,10 @@ use serde_json::{Map, Number, Value};
 use crate::atoms;
 
 /// Deeper terms are refused, so that no stack is at risk; the decoder has the same limit.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 127;
+
+/// Characters of an unfit term that an error shows.
+const MAX_SHOWN: usize = 80;
 
 /// JSON to term: `{:ok, term}` or `{:error, {:invalid_json, reason}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -53,10 +56,10 @@ pub fn to_term<'a>(env: Env<'a>, value: &Value) -> NifResult<Term<'a>> {
 }
 
 fn to_value(term: Term, depth: usize) -> Result<Value, String> {
-    if depth > MAX_DEPTH {
+    let unfit = |what: &str| format!("{what} has no JSON form: {}", shown(term));
+    if depth >= MAX_DEPTH && matches!(term.get_type(), TermType::List | TermType::Map) {
         return Err(format!("nested deeper than {MAX_DEPTH}"));
     }
-    let unfit = |what: &str| format!("{what} has no JSON form: {term:?}");
     match term.get_type() {
         TermType::Atom if atom::nil() == term => Ok(Value::Null),
         TermType::Atom => match term.decode::<bool>() {
@@ -85,10 +88,18 @@ fn to_value(term: Term, depth: usize) -> Result<Value, String> {
             let entries = MapIterator::new(term).ok_or_else(|| unfit("the map"))?;
             let field = |(key, value): (Term, Term)| match to_value(key, depth + 1)? {
                 Value::String(key) => Ok((key, to_value(value, depth + 1)?)),
-                _ => Err(format!("a key must be a string or an atom: {key:?}")),
+                _ => Err(format!("a key must be a string or an atom: {}", shown(key))),
             };
             entries.map(field).collect::<Result<Map<_, _>, _>>().map(Value::Object)
         }
         _ => Err(unfit("the term")),
+    }
+}
+
+fn shown(term: Term) -> String {
+    let text = format!("{term:?}");
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }

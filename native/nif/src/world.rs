@@ -1,44 +1,64 @@
 //! `world_*`: worlds in the memory of the BEAM, as resources.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hexworld::world::{NewWorldError, ReadError};
 use hexworld::{World, WorldOptions};
-use rustler::{Atom, Binary, Encoder, Env, NewBinary, NifResult, Resource, ResourceArc, Term};
+use rustler::{
+    Atom, Binary, Encoder, Env, LocalPid, Monitor, NewBinary, NifResult, Resource, ResourceArc, Term,
+};
 
 use crate::{atoms, ruleset};
 
 /// Ids that may be read on a normal scheduler, far below a millisecond.
 const MAX_IDS_AT_ONCE: usize = 256;
 
-/// A world until it is closed.
-struct Handle(Mutex<Option<Arc<World>>>);
+/// Cells of a world that may be freed on a normal scheduler, far below a millisecond.
+const MAX_CELLS_FREED_AT_ONCE: u32 = 10_000;
 
-#[rustler::resource_impl]
-impl Resource for Handle {}
+/// A world that gives its memory back on a thread of its own if it is large: the last reference may be
+/// dropped by garbage collection or by a reader, on a normal scheduler, which must not be held that long.
+struct Owned(Option<World>);
 
-impl Handle {
-    fn world(&self) -> Result<Arc<World>, Atom> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(atoms::closed())
-    }
+impl Deref for Owned {
+    type Target = World;
 
-    fn take(&self) -> Option<Arc<World>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn deref(&self) -> &World {
+        self.0.as_ref().expect("taken only when dropped")
     }
 }
 
-impl Drop for Handle {
-    /// Garbage collection runs on normal schedulers, and giving back a large world's memory takes
-    /// longer than they may be held.
+impl Drop for Owned {
     fn drop(&mut self) {
-        if let Some(world) = self.take() {
-            let large = world.sphere().cells() > 10_000;
-            if large {
-                // If no thread can be had the world is dropped here after all.
-                let _ = std::thread::Builder::new().spawn(move || drop(world));
-            }
+        let world = self.0.take();
+        if world.as_ref().is_some_and(|world| world.sphere().cells() > MAX_CELLS_FREED_AT_ONCE) {
+            // If no thread can be had the world is dropped here after all.
+            let _ = std::thread::Builder::new().spawn(move || drop(world));
         }
+    }
+}
+
+/// A world until it is closed, or until the process that made it ends.
+struct Handle(Mutex<Option<Arc<Owned>>>);
+
+#[rustler::resource_impl]
+impl Resource for Handle {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn down<'a>(&'a self, _: Env<'a>, _: LocalPid, _: Monitor) {
+        drop(self.take());
+    }
+}
+
+impl Handle {
+    fn world(&self) -> Result<Arc<Owned>, Atom> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(atoms::closed())
+    }
+
+    fn take(&self) -> Option<Arc<Owned>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -53,7 +73,7 @@ fn error(env: Env, reason: impl Encoder) -> Term {
     (atoms::error(), reason).encode(env)
 }
 
-/// Makes a world that has still to be generated or filled.
+/// Makes a world that has still to be generated or filled. It is closed when the calling process ends.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn world_new<'a>(env: Env<'a>, frequency: u32, seed: u64, text: Binary, threads: usize) -> Term<'a> {
     let ruleset = match ruleset::parse(&text) {
@@ -62,7 +82,8 @@ fn world_new<'a>(env: Env<'a>, frequency: u32, seed: u64, text: Binary, threads:
     };
     match World::new(WorldOptions { threads, ..WorldOptions::new(frequency, seed, ruleset) }) {
         Ok(world) => {
-            let handle = ResourceArc::new(Handle(Mutex::new(Some(Arc::new(world)))));
+            let handle = ResourceArc::new(Handle(Mutex::new(Some(Arc::new(Owned(Some(world)))))));
+            env.monitor(&handle, &env.pid());
             (atoms::ok(), handle).encode(env)
         }
         Err(NewWorldError::Sphere(_)) => error(env, atoms::out_of_range()),

@@ -27,6 +27,9 @@ defmodule GamePlatform.Compute.MemoryTest do
         ] do
       tight = [{"proc/meminfo", @meminfo}, {limit, "5000\n"}, {usage, "2000\n"}]
       assert Memory.free(root(tight)) == 3000
+      # The page cache is given up when it is needed.
+      stat = {Path.join(Path.dirname(limit), "memory.stat"), "inactive_file 500\ntotal_inactive_file 500\n"}
+      assert Memory.free(root([stat | tight])) == 3500
       assert Memory.free(root([{"proc/meminfo", @meminfo}, {limit, "max\n"}, {usage, "2000\n"}])) == 1_024_000
       assert Memory.free(root([{limit, "5000\n"}, {usage, "9000\n"}])) == 0
     end

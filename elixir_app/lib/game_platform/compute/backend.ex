@@ -1,6 +1,7 @@
 defmodule GamePlatform.Compute.Backend do
   @moduledoc false
-  # What a compute backend does. One process owns the state and makes all calls but `read_cells/2`.
+  # What a compute backend does. One process owns the state and makes all calls; what `reader/1` returns may
+  # be given to `tick/1` and `cells/2` by any process.
   #
   # Long work comes in slices of about `slice_us` microseconds, so that the owner can answer and give
   # up in between; a tick that a slice ends in goes on in the next one.
@@ -23,6 +24,8 @@ defmodule GamePlatform.Compute.Backend do
               {:ok, tick :: non_neg_integer, boolean, state} | {:error, term}
   @doc "The canonical digest."
   @callback digest(state) :: {:ok, <<_::256>>} | {:error, term}
+  @doc "The last published tick."
+  @callback tick(state) :: {:ok, non_neg_integer} | {:error, term}
   @doc "Cells by id, all at one tick. The ids exist."
   @callback cells(state, [non_neg_integer]) :: {:ok, non_neg_integer, [cell]} | {:error, term}
   @doc "All cells as planes, as `fill/3` takes them."

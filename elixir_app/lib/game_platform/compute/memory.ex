@@ -32,19 +32,32 @@ defmodule GamePlatform.Compute.Memory do
     end
   end
 
-  defp cgroup2(root), do: left(root, "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current")
-
-  defp cgroup1(root) do
-    dir = "sys/fs/cgroup/memory/"
-    left(root, dir <> "memory.limit_in_bytes", dir <> "memory.usage_in_bytes")
+  defp cgroup2(root) do
+    dir = Path.join(root, "sys/fs/cgroup")
+    left(dir, "memory.max", "memory.current", ~r/^inactive_file (\d+)$/m)
   end
 
-  defp left(root, limit, usage) do
-    with {:ok, limit} <- number(Path.join(root, limit)),
-         {:ok, usage} <- number(Path.join(root, usage)) do
-      max(limit - usage, 0)
+  defp cgroup1(root) do
+    dir = Path.join(root, "sys/fs/cgroup/memory")
+    left(dir, "memory.limit_in_bytes", "memory.usage_in_bytes", ~r/^total_inactive_file (\d+)$/m)
+  end
+
+  # The usage includes the page cache, whose inactive part the kernel gives up when it is needed.
+  defp left(dir, limit, usage, cache) do
+    with {:ok, limit} <- number(Path.join(dir, limit)),
+         {:ok, usage} <- number(Path.join(dir, usage)) do
+      max(limit - usage + inactive(Path.join(dir, "memory.stat"), cache), 0)
     else
       _ -> :unknown
+    end
+  end
+
+  defp inactive(path, cache) do
+    with {:ok, text} <- File.read(path),
+         [_, bytes] <- Regex.run(cache, text) do
+      String.to_integer(bytes)
+    else
+      _ -> 0
     end
   end
 

@@ -37,6 +37,9 @@ defmodule GamePlatform.Compute.Nif do
   def digest(world), do: Native.world_digest(world)
 
   @impl true
+  def tick(world), do: Native.world_tick(world)
+
+  @impl true
   def cells(world, ids) when length(ids) <= @max_ids_at_once, do: Native.world_cells(world, ids)
   def cells(world, ids), do: Native.world_cells_many(world, ids)
 

@@ -33,12 +33,18 @@ defmodule GamePlatform.Compute.Ruleset do
   defp read({:text, text}, _), do: {:ok, text}
 
   defp read(_, file) do
-    with {:ok, %{size: size}} when size <= @max_bytes <- File.stat(file),
+    with {:ok, %{type: :regular, size: size}} when size <= @max_bytes <- File.stat(file),
          {:ok, text} <- File.read(file) do
       {:ok, text}
     else
-      {:ok, %{size: size}} -> refuse(%{file: file, line: 1, reason: "#{size} bytes, more than #{@max_bytes}"})
-      {:error, posix} -> refuse(%{file: file, line: 1, reason: "#{:file.format_error(posix)}"})
+      {:ok, %{type: type}} when type != :regular ->
+        refuse(%{file: file, line: 1, reason: "not a regular file"})
+
+      {:ok, %{size: size}} ->
+        refuse(%{file: file, line: 1, reason: "#{size} bytes, more than #{@max_bytes}"})
+
+      {:error, posix} ->
+        refuse(%{file: file, line: 1, reason: "#{:file.format_error(posix)}"})
     end
   end
 

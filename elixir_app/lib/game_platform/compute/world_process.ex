@@ -7,6 +7,7 @@ defmodule GamePlatform.Compute.WorldProcess do
   use GenServer
 
   alias GamePlatform.{Compute.World, Config, Telemetry}
+  alias GamePlatform.Compute.Beam.Topology
 
   @slice_us 4_000
   @progress_ms 1_000
@@ -22,6 +23,23 @@ defmodule GamePlatform.Compute.WorldProcess do
     GenServer.start(__MODULE__, {module, options, owner}, name)
   end
 
+  # True for a local process of this module.
+  def world?(pid) when is_pid(pid) and node(pid) == node(),
+    do: :proc_lib.translate_initial_call(pid) == {__MODULE__, :init, 1}
+
+  def world?(_), do: false
+
+  # Asks for an advance without waiting; `answer/2` tells whether a message is the answer.
+  def request_advance_to(pid, tick), do: :gen_server.send_request(pid, {:advance, {:to, tick}, :infinity})
+
+  def answer(message, request) do
+    case :gen_server.check_response(message, request) do
+      {:reply, answer} -> answer
+      {:error, {_reason, _server}} -> {:error, :closed}
+      :no_reply -> :no_reply
+    end
+  end
+
   @impl true
   def init({module, options, owner}) do
     owner = Process.monitor(owner)
@@ -35,7 +53,7 @@ defmodule GamePlatform.Compute.WorldProcess do
         reader: module.reader(backend),
         frequency: options.frequency,
         seed: options.seed,
-        cells: 10 * options.frequency * options.frequency + 2,
+        cells: Topology.cells(options.frequency),
         kinds: Enum.map(options.ruleset.terms["kinds"], & &1["name"]),
         name: options.name
       }
@@ -140,10 +158,8 @@ defmodule GamePlatform.Compute.WorldProcess do
     if target <= Config.max_tick() do
       job |> begin(target, state) |> advance(state)
     else
-      finish(
-        job,
-        Config.invalid(:n, target - state.tick, "at most #{Config.max_tick() - state.tick} ticks more")
-      )
+      left = Config.max_tick() - state.tick
+      finish(job, Config.invalid(:n, target - state.tick, "at most #{left} ticks more"), state)
 
       {:noreply, slice(state)}
     end
@@ -160,10 +176,8 @@ defmodule GamePlatform.Compute.WorldProcess do
   defp advance(job, state) do
     case state.module.advance(state.backend, job.target, @slice_us) do
       {:ok, tick, true, backend} ->
-        finish(job, {:ok, tick})
         state = %{state | tick: tick, backend: backend}
-        duration = System.monotonic_time() - job.started
-        Telemetry.execute([:compute, :advance, :stop], %{duration: duration}, metadata(state, job.target))
+        finish(job, {:ok, tick}, state)
         {:noreply, slice(state)}
 
       {:ok, tick, false, backend} ->
@@ -171,7 +185,7 @@ defmodule GamePlatform.Compute.WorldProcess do
         {:noreply, slice(%{state | jobs: :queue.in_r(report(job, state), state.jobs)})}
 
       {:error, reason} ->
-        finish(job, {:error, reason})
+        finish(job, {:error, reason}, state)
         {:noreply, slice(state)}
     end
   end
@@ -195,13 +209,18 @@ defmodule GamePlatform.Compute.WorldProcess do
   # Takes the job of `monitor` out of the queue; the next advance goes on where it stopped.
   defp drop(state, monitor, answer) do
     {gone, left} = state.jobs |> :queue.to_list() |> Enum.split_with(&(&1.monitor == monitor))
-    for job <- gone, do: finish(job, answer)
+    for job <- gone, do: finish(job, answer, state)
     %{state | jobs: :queue.from_list(left)}
   end
 
-  defp finish(job, answer) do
+  defp finish(job, answer, state) do
     Process.demonitor(job.monitor, [:flush])
     if job.timer, do: Process.cancel_timer(job.timer)
     if answer, do: GenServer.reply(job.from, answer)
+
+    if job.started do
+      duration = System.monotonic_time() - job.started
+      Telemetry.execute([:compute, :advance, :stop], %{duration: duration}, metadata(state, job.target))
+    end
   end
 end

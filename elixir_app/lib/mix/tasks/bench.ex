@@ -13,6 +13,7 @@ defmodule Mix.Tasks.Bench do
   use Mix.Task
 
   alias GamePlatform.{CLI, Compute, JSON}
+  alias Mix.Tasks.Compile.Native
 
   @requirements ["app.start"]
   @suites ["tick"]
@@ -74,7 +75,9 @@ defmodule Mix.Tasks.Bench do
     root = Path.dirname(Mix.Project.project_file())
     args = ["run", "--release", "--quiet", "-p", "bench", "--bin", "gp_bench", "--", suite]
 
-    case System.cmd("cargo", args ++ if(quick?, do: ["--quick"], else: []), cd: root) do
+    cargo = CLI.ok!(Native.find_cargo())
+
+    case System.cmd(cargo, args ++ if(quick?, do: ["--quick"], else: []), cd: root) do
       {lines, 0} -> for line <- String.split(lines, "\n", trim: true), do: CLI.ok!(JSON.decode(line))
       {_, status} -> Mix.raise("gp_bench stopped with status #{status}, see above")
     end

@@ -45,12 +45,12 @@ defmodule Mix.Tasks.Compile.Native do
 
   defp fingerprint do
     files =
-      ["Cargo.toml", "Cargo.lock", "native/**/*.{rs,toml}"]
-      |> Enum.flat_map(&Path.wildcard(Path.join(root(), &1)))
+      ["Cargo.toml", "Cargo.lock", "native/**/*.rs", "native/**/*.toml"]
+      |> Enum.flat_map(&:filelib.wildcard(String.to_charlist(&1), String.to_charlist(root())))
       |> Enum.sort()
       |> Enum.map(fn path ->
-        %{mtime: mtime, size: size} = File.stat!(path, time: :posix)
-        {Path.relative_to(path, root()), mtime, size}
+        %{mtime: mtime, size: size} = root() |> Path.join(path) |> File.stat!(time: :posix)
+        {path, mtime, size}
       end)
 
     :sha256 |> :crypto.hash(:erlang.term_to_binary(files)) |> Base.encode16()
@@ -100,7 +100,9 @@ defmodule Mix.Tasks.Compile.Native do
     File.rename!(to <> ".new", to)
   end
 
-  defp find_cargo do
+  @doc false
+  # The path of cargo, or a sentence that says what to do.
+  def find_cargo do
     home = System.get_env("CARGO_HOME") || Path.join(System.user_home() || "/", ".cargo")
 
     case System.find_executable("cargo") || existing(Path.join(home, "bin/cargo")) do

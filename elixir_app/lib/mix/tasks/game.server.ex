@@ -23,19 +23,19 @@ defmodule Mix.Tasks.Game.Server do
 
   @requirements ["app.start"]
   @options [:seed, :frequency, :ups, :backend, :threads, :ruleset]
-  # Stopping takes at most this long, whatever a tick is doing.
-  @stop_ms 900
+  # How long the parts have to end by themselves, whatever a tick is doing.
+  @stop_ms 500
 
   @impl true
   def run(args) do
     given = CLI.parse!("mix game.server", args, @options, [])
     env = CLI.ok!(Config.from_env(:server))
     options = Map.merge(env, CLI.ok!(Config.parse(:server, given)))
-    task = self()
-    {:ok, _} = System.trap_signal(:sigterm, fn -> send(task, :stop) && :ok end)
+    stopper = stop_on_sigterm()
 
     Process.flag(:trap_exit, true)
     platform = options |> Map.to_list() |> GamePlatform.start_link() |> CLI.ok!()
+    send(stopper, {:running, platform})
     {:ok, world} = GamePlatform.world()
     threads = options[:threads] || System.schedulers_online()
     kernel = if world.backend == :nif, do: " #{Compute.info().isa}, #{threads} threads", else: ""
@@ -50,28 +50,42 @@ defmodule Mix.Tasks.Game.Server do
 
   defp report(platform, due) do
     receive do
-      :stop -> stop(platform)
+      {:EXIT, ^platform, :shutdown} -> Process.sleep(:infinity)
       {:EXIT, ^platform, reason} -> Mix.raise("the world stopped: #{inspect(reason)}")
     after
       max(due - System.monotonic_time(:millisecond), 0) ->
         Mix.shell().info(line(GamePlatform.stats()))
         report(platform, due + 1000)
     end
+  catch
+    # The world server is being started anew.
+    :exit, _ -> report(platform, due + 1000)
+  end
+
+  # A process of its own, so that stopping waits for nothing: not for a world that is being made, not for
+  # a tick. The VM's own handler would stop it too, a second later.
+  defp stop_on_sigterm do
+    stopper = spawn(fn -> stopper(nil) end)
+    {:ok, _} = System.trap_signal(:sigterm, fn -> send(stopper, :stop) && :ok end)
+    :gen_event.delete_handler(:erl_signal_server, :erl_signal_handler, [])
+    stopper
+  end
+
+  defp stopper(platform) do
+    receive do
+      {:running, platform} -> stopper(platform)
+      :stop -> stop(platform)
+    end
   end
 
   defp stop(platform) do
-    %{tick: tick} = GamePlatform.stats()
-    ref = Process.monitor(platform)
-    Process.exit(platform, :shutdown)
-
-    receive do
-      {:DOWN, ^ref, _, _, _} -> :ok
-    after
-      @stop_ms -> :ok
+    try do
+      if platform, do: Supervisor.stop(platform, :shutdown, @stop_ms)
+    catch
+      :exit, _ -> :ok
     end
 
-    Mix.shell().info("stopped after tick #{tick}")
-    # `System.stop/1` would do the same and take a second longer.
+    IO.puts("stopped")
     System.halt(0)
   end
 

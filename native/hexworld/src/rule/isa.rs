@@ -1,9 +1,6 @@
 //! The instruction-set switch: which form of the rule runs. All forms agree bit for bit.
 
 use std::fmt;
-use std::str::FromStr;
-
-use thiserror::Error;
 
 /// A form of the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,27 +9,10 @@ pub enum Isa {
     Scalar,
 }
 
-/// A name that is no form of the rule, or one this machine cannot run.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is not an instruction set this machine can run the rule with")]
-pub struct UnknownIsa(String);
-
 impl Isa {
     /// The fastest form this machine can run.
     pub fn best() -> Self {
         Isa::Scalar
-    }
-}
-
-impl FromStr for Isa {
-    type Err = UnknownIsa;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "auto" => Ok(Isa::best()),
-            "scalar" => Ok(Isa::Scalar),
-            other => Err(UnknownIsa(other.to_owned())),
-        }
     }
 }
 

@@ -4,7 +4,7 @@ mod isa;
 mod scalar;
 mod tables;
 
-pub use isa::{Isa, UnknownIsa};
+pub use isa::Isa;
 pub use tables::Tables;
 
 /// The code of a place that holds no cell: the missing sixth neighbour of a pentagon.

@@ -30,8 +30,16 @@ pub(super) struct Fault {
 
 pub(super) type Read<T> = Result<T, Fault>;
 
+/// Characters of a reason: a name in a file may have any length.
+const MAX_REASON: usize = 300;
+
 pub(super) fn fault<T>(at: Range<usize>, reason: impl Into<String>) -> Read<T> {
-    Err(Fault { at, reason: reason.into() })
+    let mut reason = reason.into();
+    if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+        reason.truncate(end);
+        reason.push_str("...");
+    }
+    Err(Fault { at, reason })
 }
 
 impl Fault {

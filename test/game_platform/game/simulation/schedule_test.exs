@@ -22,6 +22,14 @@ defmodule GamePlatform.Game.Simulation.ScheduleTest do
     end
   end
 
+  test "a timer never fires before its slot is due, whatever the sign of the clock" do
+    for start_us <- [0, 1, 999, 1000, -1, -999, -1000, -576_460_750_864_123], ups <- [3, 20, 60] do
+      schedule = Schedule.new(start_us, ups) |> Schedule.next(start_us)
+      late_us = 1000 * Schedule.due_ms(schedule) - Schedule.due_us(schedule)
+      assert late_us in 0..999
+    end
+  end
+
   test "a late slot is made up for, not missed" do
     # The third slot takes one and a half periods: the fourth starts late, the fifth in time.
     {schedule, _, starts} = run(20, fn n -> if n == 3, do: 75_000, else: 1000 end, 5)

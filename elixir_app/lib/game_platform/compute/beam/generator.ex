@@ -13,19 +13,16 @@ defmodule GamePlatform.Compute.Beam.Generator do
   @lower {{112_958, 99990, 36227}, {47422, 121_284, 36227}, {6919, 65536, 36227}, {47422, 9788, 36227},
           {112_958, 31082, 36227}}
 
-  # All cells as %{id => {kind, amount}}.
-  def cells(%{"gen" => nil}, _seed, f) do
-    Map.new(0..(Topology.cells(f) - 1), &{&1, {0, 0}})
+  # The cells of a row as [{id, {kind, amount}}]. `lattice` remembers noise from row to row; it begins empty.
+  def row(%{"gen" => nil}, _seed, f, row, lattice) do
+    {for(id <- Topology.row_cells(f, row), do: {id, {0, 0}}), lattice}
   end
 
-  def cells(ruleset, seed, f) do
-    {cells, _lattice} =
-      Enum.map_reduce(0..(Topology.cells(f) - 1), %{}, fn id, lattice ->
-        {cell, lattice} = cell(ruleset, seed, position(f, Topology.place(f, id)), lattice)
-        {{id, cell}, lattice}
-      end)
-
-    Map.new(cells)
+  def row(ruleset, seed, f, row, lattice) do
+    Enum.map_reduce(Topology.row_cells(f, row), lattice, fn id, lattice ->
+      {cell, lattice} = cell(ruleset, seed, position(f, Topology.place(f, id)), lattice)
+      {{id, cell}, lattice}
+    end)
   end
 
   # In 1/256 of (roughly) a cell.

@@ -50,7 +50,7 @@ defmodule GamePlatform.Compute.Beam.Rule do
 
   defp selects?(mask, bit), do: rem(mask >>> bit, 2) == 1
 
-  def code(ruleset, {kind, amount}) do
+  defp code(ruleset, {kind, amount}) do
     if amount >= Enum.at(ruleset["kinds"], kind)["ripe"], do: kind ||| 8, else: kind
   end
 end

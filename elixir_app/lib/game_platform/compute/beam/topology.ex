@@ -62,13 +62,11 @@ defmodule GamePlatform.Compute.Beam.Topology do
 
     windows =
       for d <- 0..9, top <- starts, left <- starts do
-        for i <- top..min(top + @chunk_side, f) |> exclusive(),
-            j <- left..min(left + @chunk_side, f) |> exclusive(),
+        for i <- top..(min(top + @chunk_side, f) - 1),
+            j <- left..(min(left + @chunk_side, f) - 1),
             do: id(f, {d, i + 1, j})
       end
 
     windows ++ [[id(f, :north_pole)], [id(f, :south_pole)]]
   end
-
-  defp exclusive(first..last//_), do: first..(last - 1)
 end

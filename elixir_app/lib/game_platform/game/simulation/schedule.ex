@@ -15,6 +15,11 @@ defmodule GamePlatform.Game.Simulation.Schedule do
   defp due_us(schedule, slot), do: schedule.start_us + div(slot * 1_000_000, schedule.ups)
 
   @doc false
+  # The same in whole milliseconds, rounded up: a timer that fires early would begin a slot before it is due.
+  # Monotonic time is negative, so only a floor of the negative is a ceiling.
+  def due_ms(%__MODULE__{} = schedule), do: -Integer.floor_div(-due_us(schedule), 1000)
+
+  @doc false
   # The schedule after the present slot's work ended at `now_us`: on to the next slot, or past those that
   # are over already.
   def next(%__MODULE__{} = schedule, now_us) do

@@ -5,6 +5,7 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   use GenServer
 
   alias GamePlatform.{Compute, Telemetry}
+  alias GamePlatform.Compute.WorldProcess
   alias GamePlatform.Game.Simulation.Schedule
 
   # Ticks of the last second are kept for the statistics.
@@ -19,8 +20,16 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   def init(%{ups: ups} = options) do
     case options |> Map.delete(:ups) |> Map.to_list() |> Compute.new_world() do
       {:ok, world} ->
-        Process.monitor(world.pid)
-        {:ok, schedule(%{world: world, schedule: Schedule.new(now_us(), ups), tick: 0, done: :queue.new()})}
+        {:ok,
+         schedule(%{
+           world: world,
+           monitor: Process.monitor(world.pid),
+           schedule: Schedule.new(now_us(), ups),
+           tick: 0,
+           request: nil,
+           began: nil,
+           done: :queue.new()
+         })}
 
       {:error, reason} ->
         {:stop, {:no_world, reason}}
@@ -29,32 +38,47 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
 
   @impl true
   def handle_info(:tick, state) do
-    start = now_us()
-    {:ok, tick} = Compute.advance_to(state.world, state.tick + 1)
+    request = WorldProcess.request_advance_to(state.world.pid, state.tick + 1)
+    {:noreply, %{state | request: request, began: now_us()}}
+  end
+
+  # The world is gone: so is its state, and the supervisor starts anew.
+  def handle_info({:DOWN, world, :process, _, reason}, %{monitor: world} = state),
+    do: {:stop, {:world_down, reason}, state}
+
+  # While a tick is under way, anything may be its answer; meanwhile the server answers others.
+  def handle_info(message, %{request: request} = state) when request != nil do
+    case WorldProcess.answer(message, request) do
+      {:ok, tick} -> {:noreply, ticked(%{state | request: nil}, tick)}
+      {:error, reason} -> {:stop, {:world_down, reason}, state}
+      :no_reply -> {:noreply, state}
+    end
+  end
+
+  def handle_info(_, state), do: {:noreply, state}
+
+  defp ticked(state, tick) do
     finish = now_us()
     missed = state.schedule.missed
+    duration = finish - state.began
     state = %{state | tick: tick, schedule: Schedule.next(state.schedule, finish)}
 
     measurements = %{
-      duration: System.convert_time_unit(finish - start, :microsecond, :native),
+      duration: System.convert_time_unit(duration, :microsecond, :native),
       missed: state.schedule.missed - missed
     }
 
     %{backend: backend, frequency: frequency} = state.world
     metadata = %{backend: backend, frequency: frequency, server: self(), tick: tick}
     Telemetry.execute([:world, :tick, :stop], measurements, metadata)
-    {:noreply, state |> remember(finish, finish - start) |> schedule()}
+    state |> remember(finish, duration) |> schedule()
   end
-
-  # The world is gone: so is its state, and the supervisor starts anew.
-  def handle_info({:DOWN, _, :process, _, reason}, state), do: {:stop, {:world_down, reason}, state}
-  def handle_info(_, state), do: {:noreply, state}
 
   @impl true
   def handle_call(:world, _, state), do: {:reply, {:ok, state.world}, state}
 
   def handle_call(:stats, _, state) do
-    state = forget(state, now_us())
+    state = if :queue.is_empty(state.done), do: state, else: forget(state, now_us())
     durations = state.done |> :queue.to_list() |> Enum.map(&elem(&1, 1)) |> Enum.sort()
     ups = rate(state.done)
 
@@ -76,9 +100,7 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   end
 
   defp schedule(state) do
-    # Rounded up: a timer that fires early would start a slot before it is due.
-    due_ms = div(Schedule.due_us(state.schedule) + 999, 1000)
-    Process.send_after(self(), :tick, due_ms, abs: true)
+    Process.send_after(self(), :tick, Schedule.due_ms(state.schedule), abs: true)
     state
   end
 
@@ -86,14 +108,13 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
     forget(%{state | done: :queue.in({finish, duration}, state.done)}, finish)
   end
 
+  # Two are kept however old, so that a rate below one a second can be told.
   defp forget(state, now) do
-    case :queue.peek(state.done) do
-      {:value, {finish, _}} when finish <= now - @window_us ->
-        forget(%{state | done: :queue.drop(state.done)}, now)
+    {:value, {finish, _}} = :queue.peek(state.done)
 
-      _ ->
-        state
-    end
+    if finish <= now - @window_us and :queue.len(state.done) > 2,
+      do: forget(%{state | done: :queue.drop(state.done)}, now),
+      else: state
   end
 
   # Updates per second between the first and the last tick of the window.
