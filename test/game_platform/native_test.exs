@@ -13,6 +13,16 @@ defmodule GamePlatform.NativeTest do
     assert Enum.sort(stubs) == Enum.sort(Native.module_info(:nifs))
   end
 
+  # Each of these is far below a millisecond whatever it is given; everything else may take longer.
+  @on_normal_schedulers ~w(native_info world_bytes world_cells world_tick)
+
+  test "every native function that may take long is dirty" do
+    for path <- Path.wildcard("native/nif/src/*.rs"),
+        [_, options, name] <- Regex.scan(~r/#\[rustler::nif(\(.*?\))?\]\s*fn (\w+)/, File.read!(path)) do
+      assert options =~ "Dirty" != name in @on_normal_schedulers, name
+    end
+  end
+
   test "the prefix of a stub is the name of a Rust file" do
     files = for path <- Path.wildcard("native/nif/src/*.rs"), do: Path.basename(path, ".rs")
 
