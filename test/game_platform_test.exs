@@ -70,12 +70,7 @@ defmodule GamePlatformTest do
       Process.exit(first.pid, :kill)
 
       wait_until(fn ->
-        try do
-          {:ok, world} = GamePlatform.world(name)
-          world.pid != first.pid
-        catch
-          :exit, _ -> false
-        end
+        match?({:ok, %{pid: pid}} when pid != first.pid, GamePlatform.world(name))
       end)
     end)
 
@@ -95,6 +90,12 @@ defmodule GamePlatformTest do
     assert %{target_ups: 1} = GamePlatform.stats(name)
     Process.exit(caller, :kill)
     wait_until(fn -> GamePlatform.stats(name).ups > 0.0 end)
+  end
+
+  test "what does not run says so" do
+    assert GamePlatform.world(NoSuchGame) == {:error, :not_running}
+    assert GamePlatform.stats(NoSuchGame) == {:error, :not_running}
+    assert GamePlatform.stats("game") == {:error, :not_running}
   end
 
   test "what cannot be started says why" do

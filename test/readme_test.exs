@@ -14,7 +14,7 @@ defmodule GamePlatform.ReadmeTest do
 
     for variable <- Regex.scan(~r/`([A-Z]+_?[A-Z]*)`/, text, capture: :all_but_first) |> List.flatten(),
         variable not in ["ARGS"] do
-      assert GamePlatform.Config.docs(:server) =~ "`#{variable}`", variable
+      assert {^variable, _} = List.keyfind(GamePlatform.Config.variables(:server), variable, 0)
     end
   end
 

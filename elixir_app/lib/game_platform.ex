@@ -7,6 +7,8 @@ defmodule GamePlatform do
 
       children = [{GamePlatform, name: MyGame, frequency: 64, ups: 20}]
 
+  If the world or its server dies it is started anew, at tick 0.
+
   Nothing is started unasked, and no name is taken but the one given: any number of instances run side by
   side.
 
@@ -57,15 +59,24 @@ defmodule GamePlatform do
   defp check_name(name) when is_atom(name) and name != nil, do: Config.check(:name, name)
   defp check_name(name), do: Config.invalid(:name, name, "an atom")
 
-  @doc "The world of a running instance."
-  @spec world(atom) :: {:ok, GamePlatform.Compute.world()}
-  def world(name \\ __MODULE__), do: WorldServer.world(Instance.via(name, :world_server))
+  @doc "The world of a running instance; `{:error, :not_running}` if there is none, or it is being restarted."
+  @spec world(atom) :: {:ok, GamePlatform.Compute.world()} | {:error, :not_running}
+  def world(name \\ __MODULE__), do: ask(name, &WorldServer.world/1)
 
   @doc """
   How a running instance is doing: `tick`, `ups` and `target_ups` (updates per second), `missed` (slots of
   the schedule that passed unused), `cells`, `cells_per_s` (cells times updates), `tick_p50_us` and
-  `tick_p99_us` (duration of a tick, over the last second), `backend`, `frequency`, `seed`.
+  `tick_p99_us` (duration of a tick, over the last second), `backend`, `frequency`, `seed`. It is
+  `{:error, :not_running}` as for `world/1`.
   """
-  @spec stats(atom) :: %{atom => term}
-  def stats(name \\ __MODULE__), do: WorldServer.stats(Instance.via(name, :world_server))
+  @spec stats(atom) :: %{atom => term} | {:error, :not_running}
+  def stats(name \\ __MODULE__), do: ask(name, &WorldServer.stats/1)
+
+  defp ask(name, question) do
+    if is_atom(name) and Process.whereis(Instance.registry(name)),
+      do: question.(Instance.via(name, :world_server)),
+      else: {:error, :not_running}
+  catch
+    :exit, _ -> {:error, :not_running}
+  end
 end

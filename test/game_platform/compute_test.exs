@@ -267,6 +267,7 @@ defmodule GamePlatform.ComputeTest do
             id: Compute.cell(world, 42),
             id: Compute.cell(world, -1),
             id: Compute.cell(world, :pole),
+            id: Compute.cell(world, nil),
             id: Compute.cells(world, [0, 41, 42]),
             ids: Compute.cells(world, 0..3),
             ids: Compute.cells(world, [0 | 1]),

@@ -38,7 +38,7 @@ defmodule GamePlatform.ConfigTest do
   end
 
   test "an environment variable is named in the error" do
-    assert Config.from_env(:server, %{"UPS" => "60", "HOME" => "/"}) == {:ok, %{ups: 60}}
+    assert Config.from_env(:server, %{"UPS" => "60", "HOME" => "/", "WORLD_SEED" => ""}) == {:ok, %{ups: 60}}
     assert {:error, error} = Config.from_env(:server, %{"WORLD_FREQUENCY" => "many"})
     assert Config.describe(error) == ~s(WORLD_FREQUENCY is "many", expected an integer in 1..4096)
   end

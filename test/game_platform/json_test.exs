@@ -33,7 +33,17 @@ defmodule GamePlatform.JSONTest do
   test "what has no JSON form is refused with its reason" do
     deep = Enum.reduce(1..200, [], fn _, inner -> [inner] end)
 
-    for term <- [{1}, self(), <<255>>, [1 | 2], %{1 => 2}, 0x1_0000_0000_0000_0000, deep, fn -> 1 end] do
+    for term <- [
+          {1},
+          self(),
+          <<255>>,
+          [1 | 2],
+          %{1 => 2},
+          %{:a => 1, "a" => 2},
+          0x1_0000_0000_0000_0000,
+          deep,
+          fn -> 1 end
+        ] do
       assert {:error, {:invalid_term, reason}} = JSON.encode(term)
       assert is_binary(reason)
       assert_raise ArgumentError, fn -> JSON.encode!(term) end

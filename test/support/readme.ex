@@ -6,6 +6,8 @@ defmodule GamePlatform.Readme do
              |> File.read!()
              |> String.split("```elixir\n")
              |> tl()
-             |> Enum.map_join(fn block -> block |> String.split("```") |> hd() end)
+             |> Enum.map(fn block -> block |> String.split("```") |> hd() end)
+             |> Enum.filter(&String.starts_with?(&1, "iex>"))
+             |> Enum.join()
              |> String.replace(~r/^/m, "    ")
 end

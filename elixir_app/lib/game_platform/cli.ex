@@ -8,6 +8,11 @@ defmodule GamePlatform.CLI do
   def parse!(task, args, schema, own) do
     strict = Enum.map(schema, &{&1, :string}) ++ own
 
+    if Enum.any?(args, &(&1 in ["--help", "-h"])) do
+      Mix.Task.run("help", [name(task)])
+      System.halt(0)
+    end
+
     case OptionParser.parse(args, strict: strict) do
       {opts, [], []} ->
         Map.new(opts)
@@ -25,11 +30,17 @@ defmodule GamePlatform.CLI do
 
   defp name(task), do: String.replace_prefix(task, "mix ", "")
 
-  def number!(flag, text) do
+  def number!(flag, text, max) do
     case Integer.parse(text) do
-      {n, ""} when n >= 0 -> n
-      _ -> Mix.raise("#{flag} is #{inspect(text)}, expected a whole number, 0 or more")
+      {n, ""} when n in 0..max//1 -> n
+      _ -> Mix.raise("#{flag} is #{inspect(text)}, expected a whole number in 0..#{max}")
     end
+  end
+
+  # Work that ends with a file should not find out at its end that the file cannot be written.
+  def writable!(path) do
+    with {:error, posix} <- File.write(path, "", [:append]),
+         do: Mix.raise("#{inspect(path)}: #{:file.format_error(posix)}")
   end
 
   def ok!({:ok, value}), do: value
@@ -37,10 +48,10 @@ defmodule GamePlatform.CLI do
 
   def describe({:invalid_option, _} = error), do: Config.describe(error)
 
-  def describe({:invalid_ruleset, %{file: file, line: line, reason: reason} = at}) do
-    column = if at[:column], do: ":#{at.column}", else: ""
-    "#{file}:#{line}#{column}: #{reason}"
-  end
+  def describe({:invalid_ruleset, %{file: file, line: line, column: column, reason: reason}}),
+    do: "#{file}:#{line}:#{column}: #{reason}"
+
+  def describe({:invalid_ruleset, %{file: file, reason: reason}}), do: "#{file}: #{reason}"
 
   def describe({:out_of_memory, %{needed_bytes: needed, available_bytes: available}}) do
     "the world needs #{si(needed)}B and #{si(available)}B are free; choose a lower frequency"

@@ -85,7 +85,7 @@ defmodule GamePlatform.Config do
 
       Keyword.drop(opts, names) != [] ->
         [{unknown, value} | _] = Keyword.drop(opts, names)
-        invalid(unknown, value, "no such option; known are #{Enum.join(names, ", ")}")
+        invalid(unknown, value, "one of the options #{Enum.join(names, ", ")}")
 
       true ->
         collect(names, fn name ->
@@ -110,7 +110,8 @@ defmodule GamePlatform.Config do
   """
   @spec from_env(atom, %{optional(String.t()) => String.t()}) :: {:ok, map} | {:error, error}
   def from_env(group, env \\ System.get_env()) do
-    names = for name <- options(group), variable = @schema[name][:env], env[variable], do: name
+    # An empty variable is an unset one.
+    names = for {variable, name} <- variables(group), env[variable] not in [nil, ""], do: name
 
     collect(names, fn name ->
       variable = @schema[name][:env]
@@ -120,6 +121,12 @@ defmodule GamePlatform.Config do
         {:error, {reason, details}} -> {:error, {reason, %{details | option: variable}}}
       end
     end)
+  end
+
+  @doc "The environment variables that set a group's options."
+  @spec variables(atom) :: [{String.t(), atom}]
+  def variables(group) do
+    for name <- options(group), variable = @schema[name][:env], do: {variable, name}
   end
 
   @doc "One line that names the option, the value and what is expected."
@@ -141,14 +148,25 @@ defmodule GamePlatform.Config do
 
   @doc "Markdown documentation of a group."
   @spec docs(atom) :: String.t()
-  def docs(group) do
-    Enum.map_join(options(group), "\n", fn name ->
-      spec = @schema[name]
-      variable = if spec[:env], do: ", environment `#{spec[:env]}`", else: ""
+  def docs(group), do: Enum.map_join(options(group), "\n", &"  * `:#{&1}`: #{about(&1)}")
 
-      "  * `:#{name}`: #{spec[:doc]}. #{sentence(expected(spec[:type]))}, default #{shown(spec[:default])}#{variable}."
+  @doc "Markdown documentation of options as flags of a command line."
+  @spec flags([atom]) :: String.t()
+  def flags(names) do
+    Enum.map_join(names, "\n", fn name ->
+      flag = name |> Atom.to_string() |> String.replace("_", "-")
+      "  * `--#{flag} #{placeholder(@schema[name][:type])}`: #{about(name)}"
     end)
   end
+
+  defp about(name) do
+    spec = @schema[name]
+    "#{spec[:doc]}. #{sentence(expected(spec[:type]))}, default #{shown(spec[:default])}."
+  end
+
+  defp placeholder({:in, values}), do: Enum.join(values, "|")
+  defp placeholder(:ruleset), do: "FILE"
+  defp placeholder(_), do: "N"
 
   @doc "The standard error for a value that does not fit."
   @spec invalid(atom, term, String.t()) :: {:error, error}

@@ -28,6 +28,10 @@ defmodule GamePlatform.Telemetry do
   end
 
   @doc false
+  # Loads the library if the host has it; done once by whoever will report.
+  def prepare, do: Code.ensure_loaded(:telemetry)
+
+  @doc false
   def execute(event, measurements, metadata) do
     if function_exported?(:telemetry, :execute, 3) do
       apply(:telemetry, :execute, [[:game_platform | event], measurements, metadata])

@@ -9,6 +9,7 @@
 //! make that safe code; they are contended only by a reader that is two ticks behind, and then its
 //! stamp has changed and it starts again.
 
+use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -32,6 +33,14 @@ struct Row {
     versions: [RwLock<Cells>; 2],
 }
 
+/// Unlike `vec!`, which ends the process when there is no memory.
+fn zeros<T: Default + Clone>(len: usize) -> Result<Vec<T>, TryReserveError> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(len)?;
+    zeros.resize(len, T::default());
+    Ok(zeros)
+}
+
 /// All rows of a world.
 #[derive(Debug)]
 pub struct Rows {
@@ -40,18 +49,19 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Rows of zeros, valid from `tick` on.
-    pub fn new(sphere: Sphere, tick: u64) -> Self {
-        let cells =
-            |len: usize| RwLock::new(Cells { codes: vec![0; len].into(), amounts: vec![0; len].into() });
-        let row = |row| {
-            let len = sphere.row_len(row) as usize;
-            Row {
-                stamps: [AtomicU64::new(tick), AtomicU64::new(INVALID)],
-                versions: [cells(len), cells(len)],
-            }
-        };
-        Rows { published: AtomicU64::new(tick), rows: (0..sphere.rows()).map(row).collect() }
+    /// Rows of zeros, valid from `tick` on; an error if the memory cannot be had.
+    pub fn new(sphere: Sphere, tick: u64) -> Result<Self, TryReserveError> {
+        let mut rows = Vec::new();
+        rows.try_reserve_exact(sphere.rows() as usize)?;
+        for row in 0..sphere.rows() {
+            let cells = || -> Result<_, TryReserveError> {
+                let len = sphere.row_len(row) as usize;
+                Ok(RwLock::new(Cells { codes: zeros(len)?.into(), amounts: zeros(len)?.into() }))
+            };
+            let stamps = [AtomicU64::new(tick), AtomicU64::new(INVALID)];
+            rows.push(Row { stamps, versions: [cells()?, cells()?] });
+        }
+        Ok(Rows { published: AtomicU64::new(tick), rows })
     }
 
     /// Bytes the rows of a sphere take, both versions and bookkeeping included.

@@ -55,6 +55,9 @@ pub enum NewWorldError {
     /// The number of threads is out of range.
     #[error("{0} threads are not in 1..={MAX_THREADS}")]
     Threads(usize),
+    /// The operating system gives no more memory.
+    #[error("no memory: {0}")]
+    Memory(#[from] std::collections::TryReserveError),
     /// The operating system gives no more threads.
     #[error("no thread pool: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -159,7 +162,7 @@ impl World {
             ruleset_hash: options.ruleset.hash(),
             tables: Tables::new(&options.ruleset),
             pool: parallel.then(|| pool::of_size(options.threads)).transpose()?,
-            rows: Rows::new(sphere, 0),
+            rows: Rows::new(sphere, 0)?,
             ticker: Mutex::default(),
             options,
         })

@@ -86,11 +86,16 @@ fn to_value(term: Term, depth: usize) -> Result<Value, String> {
         }
         TermType::Map => {
             let entries = MapIterator::new(term).ok_or_else(|| unfit("the map"))?;
-            let field = |(key, value): (Term, Term)| match to_value(key, depth + 1)? {
-                Value::String(key) => Ok((key, to_value(value, depth + 1)?)),
-                _ => Err(format!("a key must be a string or an atom: {}", shown(key))),
-            };
-            entries.map(field).collect::<Result<Map<_, _>, _>>().map(Value::Object)
+            let mut fields = Map::new();
+            for (key, value) in entries {
+                let Value::String(name) = to_value(key, depth + 1)? else {
+                    return Err(format!("a key must be a string or an atom: {}", shown(key)));
+                };
+                if fields.insert(name, to_value(value, depth + 1)?).is_some() {
+                    return Err(format!("the key {} is there as an atom and as a string", shown(key)));
+                }
+            }
+            Ok(Value::Object(fields))
         }
         _ => Err(unfit("the term")),
     }

@@ -23,6 +23,7 @@ mod atoms {
         invalid_term,
         invalid_ruleset,
         no_such_cell,
+        out_of_memory,
         out_of_range,
         threads,
         wrong_cells,

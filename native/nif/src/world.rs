@@ -87,6 +87,7 @@ fn world_new<'a>(env: Env<'a>, frequency: u32, seed: u64, text: Binary, threads:
             (atoms::ok(), handle).encode(env)
         }
         Err(NewWorldError::Sphere(_)) => error(env, atoms::out_of_range()),
+        Err(NewWorldError::Memory(_)) => error(env, atoms::out_of_memory()),
         Err(NewWorldError::Threads(_) | NewWorldError::Pool(_)) => error(env, atoms::threads()),
     }
 }

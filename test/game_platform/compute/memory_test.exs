@@ -35,6 +35,40 @@ defmodule GamePlatform.Compute.MemoryTest do
     end
   end
 
+  test "the process's own control group and its ancestors count, and its own limit" do
+    app = "sys/fs/cgroup/system.slice/app.service"
+    slice = "sys/fs/cgroup/system.slice"
+
+    files = [
+      {"proc/meminfo", @meminfo},
+      {"proc/self/cgroup", "0::/system.slice/app.service\n"},
+      {app <> "/memory.max", "9000"},
+      {app <> "/memory.current", "1000"}
+    ]
+
+    assert Memory.free(root(files)) == 8000
+    tighter = [{slice <> "/memory.max", "7000"}, {slice <> "/memory.current", "1000"}]
+    assert Memory.free(root(files ++ tighter)) == 6000
+
+    v1 = [
+      {"proc/self/cgroup", "5:cpu,memory:/jobs/a\n3:pids:/jobs/a\n"},
+      {"sys/fs/cgroup/memory/jobs/a/memory.limit_in_bytes", "4000"},
+      {"sys/fs/cgroup/memory/jobs/a/memory.usage_in_bytes", "1000"}
+    ]
+
+    assert Memory.free(root(v1)) == 3000
+
+    limited = [
+      {"proc/self/limits", "Limit  Soft Limit  Hard Limit  Units\nMax address space  50000  50000  bytes\n"},
+      {"proc/self/status", "Name: beam.smp\nVmSize:      20 kB\n"}
+    ]
+
+    assert Memory.free(root(limited)) == 29_520
+
+    assert Memory.free(root([{"proc/self/limits", "Max address space   unlimited  unlimited  bytes"}])) ==
+             :unknown
+  end
+
   test "what is unknown is allowed, what is known is kept to" do
     assert Memory.check(10, 10) == :ok
     assert Memory.check(11, 10) == {:error, {:out_of_memory, %{needed_bytes: 11, available_bytes: 10}}}

@@ -38,13 +38,13 @@ defmodule GamePlatform.Compute.Ruleset do
       {:ok, text}
     else
       {:ok, %{type: type}} when type != :regular ->
-        refuse(%{file: file, line: 1, reason: "not a regular file"})
+        refuse(%{file: file, reason: "not a regular file"})
 
       {:ok, %{size: size}} ->
-        refuse(%{file: file, line: 1, reason: "#{size} bytes, more than #{@max_bytes}"})
+        refuse(%{file: file, reason: "#{size} bytes, more than #{@max_bytes}"})
 
       {:error, posix} ->
-        refuse(%{file: file, line: 1, reason: "#{:file.format_error(posix)}"})
+        refuse(%{file: file, reason: "#{:file.format_error(posix)}"})
     end
   end
 

@@ -43,6 +43,7 @@ defmodule GamePlatform.Compute.WorldProcess do
   @impl true
   def init({module, options, owner}) do
     owner = Process.monitor(owner)
+    Telemetry.prepare()
 
     with {:ok, backend} <- module.new(options),
          {:ok, backend} <- fill(module, backend, options.cells) do

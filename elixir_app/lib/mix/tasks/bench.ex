@@ -20,7 +20,12 @@ defmodule Mix.Tasks.Bench do
 
   @impl true
   def run(args) do
+    if Mix.Project.config()[:app] != :game_platform do
+      Mix.raise("the benchmarks need the sources: run `mix bench` in a checkout of game_platform")
+    end
+
     {suites, opts} = parse!(args)
+    if opts[:json] not in [nil, "-"], do: CLI.writable!(opts[:json])
     print = if opts[:json] == "-", do: &Mix.shell().error/1, else: &Mix.shell().info/1
     results = Enum.flat_map(suites, &suite(&1, opts[:quick] == true, print))
     print.(table(results))
@@ -34,8 +39,10 @@ defmodule Mix.Tasks.Bench do
   defp parse!(args) do
     case OptionParser.parse(args, strict: [json: :string, quick: :boolean]) do
       {opts, names, []} ->
+        names = Enum.uniq(names)
+
         case names -- ["all" | @suites] do
-          [] -> {if(names in [[], ["all"]], do: @suites, else: Enum.uniq(names -- ["all"])), opts}
+          [] -> {if(names == [] or "all" in names, do: @suites, else: names), opts}
           [name | _] -> Mix.raise("no suite #{inspect(name)}; there are #{Enum.join(@suites, ", ")}, all")
         end
 

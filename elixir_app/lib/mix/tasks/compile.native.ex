@@ -62,7 +62,7 @@ defmodule Mix.Tasks.Compile.Native do
       File.mkdir_p!(priv())
       for {package, kind, name} <- @artefacts, do: place(made[{package, kind}], Path.join(priv(), name))
       Mix.Project.build_structure()
-      forget_failed_load()
+      reload_if_it_failed()
       File.mkdir_p!(Path.dirname(manifest()))
       File.write!(manifest(), inputs)
       {:ok, []}
@@ -85,12 +85,19 @@ defmodule Mix.Tasks.Compile.Native do
 
   # Newer compilers load modules while they check types; one that was loaded before its library was there
   # is to be loaded again.
-  defp forget_failed_load do
+  defp reload_if_it_failed do
     native = GamePlatform.Native
 
-    if :code.is_loaded(native) != false and native.status() != :ok do
-      :code.purge(native)
-      :code.delete(native)
+    cond do
+      :code.is_loaded(native) == false ->
+        :ok
+
+      native.status() == :ok ->
+        Mix.shell().info("The native library was built anew: start the VM again to load it")
+
+      true ->
+        :code.purge(native)
+        :code.delete(native)
     end
   end
 

@@ -7,10 +7,9 @@ defmodule Mix.Tasks.Game.Server do
 
   ## Options
 
-    * `--seed N` (environment `WORLD_SEED`), `--frequency N` (`WORLD_FREQUENCY`), `--ups N` (`UPS`)
-    * `--backend nif|beam`, `--threads N`, `--ruleset FILE`
+  #{GamePlatform.Config.flags([:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes])}
 
-  An option of the command line wins over the environment. SIGTERM stops it within a second; so does
+  The environment gives defaults: `WORLD_SEED`, `WORLD_FREQUENCY`, `UPS`. SIGTERM stops it within a second; so does
   Ctrl-C under `make run` (run by hand, Ctrl-C opens the VM's menu, where `a` stops it).
 
   The status line shows the tick, updates per second, cells times updates per second, the duration of a tick
@@ -22,7 +21,7 @@ defmodule Mix.Tasks.Game.Server do
   alias GamePlatform.{CLI, Compute, Config}
 
   @requirements ["app.start"]
-  @options [:seed, :frequency, :ups, :backend, :threads, :ruleset]
+  @options [:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes]
   # How long the parts have to end by themselves, whatever a tick is doing.
   @stop_ms 500
 
@@ -54,12 +53,13 @@ defmodule Mix.Tasks.Game.Server do
       {:EXIT, ^platform, reason} -> Mix.raise("the world stopped: #{inspect(reason)}")
     after
       max(due - System.monotonic_time(:millisecond), 0) ->
-        Mix.shell().info(line(GamePlatform.stats()))
+        case GamePlatform.stats() do
+          {:error, :not_running} -> Mix.shell().info("the world is being started anew")
+          stats -> Mix.shell().info(line(stats))
+        end
+
         report(platform, due + 1000)
     end
-  catch
-    # The world server is being started anew.
-    :exit, _ -> report(platform, due + 1000)
   end
 
   # A process of its own, so that stopping waits for nothing: not for a world that is being made, not for

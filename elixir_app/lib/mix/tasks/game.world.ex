@@ -7,11 +7,11 @@ defmodule Mix.Tasks.Game.World do
 
   ## Options
 
-    * `--seed N`, `--frequency N`, `--threads N`, `--ruleset FILE`
-    * `--backend nif|beam`
+  #{GamePlatform.Config.flags([:seed, :frequency, :backend, :threads, :ruleset, :max_bytes])}
     * `--ticks N`: how far to advance; default 0
     * `--digest`: print one line `digest <64 hex digits>`
-    * `--png FILE`: write a picture; `--size N` pixels, `--longitude N` and `--latitude N` degrees
+    * `--png FILE`: write a picture
+  #{GamePlatform.Config.flags([:size, :longitude, :latitude])}
 
   It prints the tick and how many cells a second were advanced: the cells of the world times the ticks,
   by the time they took.
@@ -21,16 +21,18 @@ defmodule Mix.Tasks.Game.World do
   alias GamePlatform.{CLI, Compute, Config}
 
   @requirements ["app.start"]
-  @world [:seed, :frequency, :threads, :ruleset, :backend]
+  @world [:seed, :frequency, :backend, :threads, :ruleset, :max_bytes]
   @picture [:size, :longitude, :latitude]
 
   @impl true
   def run(args) do
     own = [ticks: :string, digest: :boolean, png: :string]
     opts = CLI.parse!("mix game.world", args, @world ++ @picture, own)
-    ticks = CLI.number!("--ticks", opts[:ticks] || "0")
+    ticks = CLI.number!("--ticks", opts[:ticks] || "0", Config.max_tick())
     world_opts = CLI.ok!(Config.parse(:world, Map.take(opts, @world)))
     picture_opts = CLI.ok!(Config.parse(:picture, Map.take(opts, @picture)))
+
+    if opts[:png], do: CLI.writable!(opts[:png])
 
     world = world_opts |> Map.to_list() |> Compute.new_world() |> CLI.ok!()
     {us, tick} = :timer.tc(fn -> world |> Compute.advance(ticks) |> CLI.ok!() end)
