@@ -62,7 +62,7 @@ defmodule Mix.Tasks.Compile.Native do
       File.mkdir_p!(priv())
       for {package, kind, name} <- @artefacts, do: place(made[{package, kind}], Path.join(priv(), name))
       Mix.Project.build_structure()
-      reload_if_it_failed()
+      load_again()
       File.mkdir_p!(Path.dirname(manifest()))
       File.write!(manifest(), inputs)
       {:ok, []}
@@ -83,21 +83,21 @@ defmodule Mix.Tasks.Compile.Native do
     end
   end
 
-  # Newer compilers load modules while they check types; one that was loaded before its library was there
-  # is to be loaded again.
-  defp reload_if_it_failed do
-    native = GamePlatform.Native
-
+  # Newer compilers load modules while they check types, so the library before this one may be loaded, or
+  # none. What follows in this VM is to have the new one. A session may have worlds in the old one, and
+  # threads that run its code: there it stays.
+  defp load_again do
     cond do
-      :code.is_loaded(native) == false ->
+      :code.is_loaded(GamePlatform.Native) == false ->
         :ok
 
-      native.status() == :ok ->
-        Mix.shell().info("The native library was built anew: start the VM again to load it")
+      Code.ensure_loaded?(IEx) and IEx.started?() ->
+        Mix.shell().info("The native library was built anew: start IEx again to load it")
 
       true ->
-        :code.purge(native)
-        :code.delete(native)
+        :code.purge(GamePlatform.Native)
+        :code.delete(GamePlatform.Native)
+        :code.purge(GamePlatform.Native)
     end
   end
 
