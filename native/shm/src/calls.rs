@@ -12,7 +12,7 @@
 //! reply's by the slot's state.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -209,6 +209,9 @@ impl Calls {
 pub struct Client {
     calls: Calls,
     free: Mutex<Vec<u32>>,
+    /// Per slot, whether the waiter is to get its reply. Private, so that a broken service cannot complete
+    /// what nobody waits for.
+    parked: Box<[AtomicBool]>,
 }
 
 /// A call under way. It must be [polled](Client::poll) until done or [parked](Client::park).
@@ -243,7 +246,8 @@ impl Client {
     /// Calls through `calls`, of which it must be the only client.
     pub fn new(calls: Calls) -> Self {
         let free = Mutex::new((0..calls.shape.slots).rev().collect());
-        Client { calls, free }
+        let parked = (0..calls.shape.slots).map(|_| AtomicBool::new(false)).collect();
+        Client { calls, free, parked }
     }
 
     /// The memory.
@@ -285,8 +289,13 @@ impl Client {
 
     /// Leaves the reply to the waiter. Whatever the waiter needs to know must have been noted before.
     pub fn park(&self, ticket: Ticket) -> Result<Parked, Corrupt> {
+        // Before the slot says so: the waiter may see the reply at once. Its Release is that of `park`.
+        self.parked[ticket.slot as usize].store(true, Relaxed);
         match self.calls.slot(ticket.slot).park(ticket.generation)? {
-            Poll::Done => Ok(Parked::Done(self.take(ticket.slot))),
+            Poll::Done => {
+                self.parked[ticket.slot as usize].store(false, Relaxed);
+                Ok(Parked::Done(self.take(ticket.slot)))
+            }
             Poll::Pending => Ok(Parked::Waiting(ticket.slot)),
         }
     }
@@ -300,7 +309,7 @@ impl Client {
     pub fn next_completion(&self) -> Result<Option<(u32, Reply)>, Corrupt> {
         let Some(found) = self.calls.completions().pop()? else { return Ok(None) };
         let slot = self.calls.checked("completed slot", found)?;
-        if !self.calls.slot(slot).in_use() || self.free().contains(&slot) {
+        if !self.calls.slot(slot).is_done() || !self.parked[slot as usize].swap(false, Relaxed) {
             return Err(Corrupt { what: "completed slot", found });
         }
         Ok(Some((slot, self.take(slot))))

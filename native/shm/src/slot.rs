@@ -118,9 +118,9 @@ impl<'a, W: Word32> Slot<'a, W> {
         self.0.store(generation << 2 | FREE, Release);
     }
 
-    /// True between `submit` and `release`.
-    pub fn in_use(&self) -> bool {
-        self.0.load(Acquire) & STATE != FREE
+    /// True once the reply of whatever use stands in the slot.
+    pub fn is_done(&self) -> bool {
+        self.0.load(Acquire) & STATE == DONE
     }
 }
 
@@ -145,8 +145,9 @@ mod tests {
         assert_eq!(slot.park(second), Ok(Poll::Pending));
         assert_eq!(slot.complete(second), Completion::Parked);
         assert_eq!(slot.poll(second), Ok(Poll::Done));
+        assert!(slot.is_done());
         slot.release();
-        assert!(!slot.in_use());
+        assert!(!slot.is_done());
     }
 
     #[test]

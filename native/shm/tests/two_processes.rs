@@ -148,8 +148,8 @@ fn what_a_broken_service_writes_is_noticed() {
     // A completion ring that claims more entries than it has.
     let (client, _) = broken(completions + 64, 1000);
     assert!(client.next_completion().is_err());
-    // A completed slot that does not exist, and one that nobody waits for.
-    for slot in [4, u32::MAX, 3] {
+    // A completed slot that does not exist, one that nobody waits for, and one without a reply.
+    for slot in [4, u32::MAX, 3, 0] {
         let (client, _) = broken(completions + 128, slot);
         client.calls().segment().words32(completions + 64, 1).unwrap()[0].store(1, Relaxed);
         assert!(client.next_completion().is_err(), "slot {slot}");
