@@ -26,13 +26,13 @@ defmodule Mix.Tasks.Bench do
 
     {suites, opts} = parse!(args)
     if opts[:json] not in [nil, "-"], do: CLI.writable!(opts[:json])
-    print = if opts[:json] == "-", do: &Mix.shell().error/1, else: &Mix.shell().info/1
+    print = if opts[:json] == "-", do: &IO.puts(:stderr, &1), else: &IO.puts/1
     results = Enum.flat_map(suites, &suite(&1, opts[:quick] == true, print))
     print.(table(results))
 
     if file = opts[:json] do
       json = JSON.encode!(%{machine: machine(), results: results})
-      if file == "-", do: Mix.shell().info(json), else: File.write!(file, json <> "\n")
+      if file == "-", do: IO.puts(json), else: File.write!(file, json <> "\n")
     end
   end
 

@@ -39,7 +39,7 @@ defmodule Mix.Tasks.Game.Server do
     threads = options[:threads] || System.schedulers_online()
     kernel = if world.backend == :nif, do: " #{Compute.info().isa}, #{threads} threads", else: ""
 
-    Mix.shell().info(
+    IO.puts(
       "world of #{CLI.grouped(world.cells)} cells: frequency #{world.frequency}, seed #{world.seed}, " <>
         "backend #{world.backend}#{kernel}"
     )
@@ -54,8 +54,8 @@ defmodule Mix.Tasks.Game.Server do
     after
       max(due - System.monotonic_time(:millisecond), 0) ->
         case GamePlatform.stats() do
-          {:error, :not_running} -> Mix.shell().info("the world is being started anew")
-          stats -> Mix.shell().info(line(stats))
+          {:error, :not_running} -> IO.puts("the world is being started anew")
+          stats -> IO.puts(line(stats))
         end
 
         report(platform, due + 1000)

@@ -37,17 +37,17 @@ defmodule Mix.Tasks.Game.World do
     world = world_opts |> Map.to_list() |> Compute.new_world() |> CLI.ok!()
     {us, tick} = :timer.tc(fn -> world |> Compute.advance(ticks) |> CLI.ok!() end)
     rate = if ticks > 0, do: ", #{CLI.si(world.cells * ticks * 1_000_000 / max(us, 1))} cells/s", else: ""
-    Mix.shell().info("tick #{tick}, #{CLI.grouped(world.cells)} cells#{rate}")
+    IO.puts("tick #{tick}, #{CLI.grouped(world.cells)} cells#{rate}")
 
     if opts[:digest] do
       digest = world |> Compute.digest() |> CLI.ok!()
-      Mix.shell().info("digest #{Base.encode16(digest, case: :lower)}")
+      IO.puts("digest #{Base.encode16(digest, case: :lower)}")
     end
 
     if path = opts[:png] do
       png = world |> Compute.picture(Map.to_list(picture_opts)) |> CLI.ok!()
       with {:error, posix} <- File.write(path, png), do: Mix.raise("#{path}: #{:file.format_error(posix)}")
-      Mix.shell().info("picture #{path}")
+      IO.puts("picture #{path}")
     end
 
     Compute.close(world)
