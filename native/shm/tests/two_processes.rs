@@ -13,7 +13,7 @@ use shm::{Segment, handover};
 /// Set in the process that is the service; its standard input is the socket.
 const SERVICE: &str = "SHM_TEST_SERVICE";
 /// Only to notice a test that hangs.
-const WATCHDOG: Duration = Duration::from_secs(30);
+const WATCHDOG: Duration = Duration::from_secs(120);
 
 struct Peer(Child);
 
@@ -74,7 +74,7 @@ fn poll(client: &Client, mut outcome: Outcome) -> Reply {
 #[test]
 fn polled_calls_come_back_with_their_own_answers() {
     let (client, _peer) = start(Shape { rings: 2, entries: 8, slots: 5 });
-    for n in 0..20_000u64 {
+    for n in 0..5_000u64 {
         let ticket = client.submit((n % 2) as u32, &[n, n * 3, 0, 0, 0, 0, 7]).unwrap();
         let reply = poll(&client, Outcome::Pending(ticket));
         assert_eq!((reply[0], reply[1], reply[6]), (n + 1, n * 3 + 1, 8));
@@ -87,9 +87,9 @@ fn parked_calls_come_back_through_the_waiter_and_too_many_are_busy() {
     let mut wanted = std::collections::HashMap::new();
     let (mut submitted, mut answered, mut busy) = (0u64, 0u64, 0u64);
     let start = Instant::now();
-    while answered < 20_000 {
+    while answered < 5_000 {
         assert!(start.elapsed() < WATCHDOG, "{submitted} submitted, {answered} answered");
-        if submitted < 20_000 {
+        if submitted < 5_000 {
             match client.submit(0, &[submitted, 0, 0, 0, 0, 0, 0]) {
                 Ok(ticket) => {
                     match client.park(ticket).unwrap() {
