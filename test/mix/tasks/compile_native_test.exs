@@ -56,6 +56,13 @@ defmodule Mix.Tasks.Compile.NativeTest do
 
   defp calls(dir), do: dir |> Path.join("calls") |> File.read!() |> String.split("\n", trim: true) |> length()
 
+  test "the library of this VM is left alone", %{project: project} do
+    {:module, native} = Code.ensure_loaded(GamePlatform.Native)
+    assert {:ok, []} = compile(project)
+    assert :code.is_loaded(native)
+    assert native.status() == :ok
+  end
+
   test "cargo runs when a source, a manifest or the lock file changed, and only then", %{
     tmp_dir: dir,
     project: project

@@ -88,7 +88,8 @@ defmodule Mix.Tasks.Compile.Native do
   # threads that run its code: there it stays.
   defp load_again do
     cond do
-      :code.is_loaded(GamePlatform.Native) == false ->
+      # Another project that borrows this task has nothing to do with the library of this VM.
+      Mix.Project.config()[:app] != :game_platform or :code.is_loaded(GamePlatform.Native) == false ->
         :ok
 
       Code.ensure_loaded?(IEx) and IEx.started?() ->
