@@ -1,5 +1,6 @@
 //! The futex doorbell (Linux).
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
@@ -30,5 +31,28 @@ impl Parker<AtomicU32> for Futex {
 
     fn fence(&self) {
         fence(Ordering::SeqCst);
+    }
+}
+
+/// The ways to wake a sleeping process that this build knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Doorbell {
+    /// A futex on the shared word.
+    #[default]
+    Futex,
+}
+
+impl Doorbell {
+    /// Its name, as it is shown to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Doorbell::Futex => "futex",
+        }
+    }
+}
+
+impl fmt::Display for Doorbell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use thiserror::Error;
 
-use crate::{OutOfBounds, Segment};
+use crate::sync::Load32;
+use crate::{Memory, OutOfBounds, Segment};
 
 /// Bytes that the header takes; content begins here.
 pub const HEADER_BYTES: usize = 64;
 
 /// Changes with any layout in any segment.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"GPsm");
 const VERSION_AT: usize = 0;
@@ -22,10 +23,12 @@ const FENCE_AT: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// Rings and slots for calls.
+    /// Completions, replies and counters of calls.
     Calls = 1,
     /// A world's rows.
     World = 2,
+    /// Requests of calls.
+    Requests = 3,
 }
 
 /// Why a segment's content is not what is expected.
@@ -66,7 +69,7 @@ pub fn publish(segment: &Segment, kind: Kind) -> Result<(), HeaderError> {
 }
 
 /// Checks the header of a segment that another process made.
-pub fn check(segment: &Segment, expected: Kind) -> Result<(), HeaderError> {
+pub fn check(segment: &impl Memory, expected: Kind) -> Result<(), HeaderError> {
     let word = |at| segment.words32(at, 1).map(|words| &words[0]);
     // Acquire pairs with the Release of `publish`.
     match word(VERSION_AT)?.load(Acquire) {

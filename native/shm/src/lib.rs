@@ -1,14 +1,14 @@
 //! Memory shared with another process.
 //!
-//! A [`Segment`] is a sealed memfd: nobody can truncate it under a mapping. Inside it a call segment
-//! ([`calls`]) carries requests to one other process and replies back, without a system call while both
-//! sides are awake.
+//! A [`Segment`] is a sealed memfd: nobody can truncate it under a mapping, and where only one side has to
+//! write, nobody else can ([`ReadOnlySegment`]). Two of them carry [`calls`] to one other process and replies
+//! back, without a system call while both sides are awake.
 //!
 //! ```text
 //!   client threads                                                    service thread
 //!   ┌──────────────┐  slot index   ┌────────────────────┐
 //!   │ thread 0     │──────────────►│ submission ring 0  │──┐
-//!   │ thread 1     │──────────────►│ submission ring 1  │──┴──────►  take, work, reply into the slot
+//!   │ thread 1     │──────────────►│ submission ring 1  │──┴──────►  take; job threads work, reply into the slot
 //!   └──────┬───────┘               └────────────────────┘                        │
 //!          │ polls its slot, or parks it   ┌──────────────┐    DONE, and if it   │
 //!          └──────────────────────────────►│ reply slots  │◄──── was PARKED ─────┤
@@ -20,21 +20,28 @@
 //! Nothing that the other side wrote is trusted: an index or a length is copied out once, checked, and then
 //! used. What does not fit is [`Corrupt`], never an access out of bounds.
 //!
-//! The algorithms ([`ring`], [`slot`], [`bell`]) are generic over their atomic words and over how a thread
+//! The algorithms ([`ring`], [`slot`], [`bell`], [`claim`]) are generic over their atomic words and over how a thread
 //! sleeps ([`sync`]), so that the same code runs on shared memory and under loom.
 
 pub mod bell;
+pub mod bulk;
 pub mod calls;
+pub mod claim;
+pub mod clock;
 mod futex;
 pub mod handover;
 pub mod header;
+pub mod protocol;
+mod read_only;
 pub mod ring;
+pub mod rows;
 mod segment;
 pub mod slot;
 pub mod sync;
 
-pub use futex::Futex;
-pub use segment::{CreateError, OpenError, OutOfBounds, Segment};
+pub use futex::{Doorbell, Futex};
+pub use read_only::{ReadOnly, ReadOnlySegment};
+pub use segment::{CreateError, Memory, OpenError, OutOfBounds, Segment};
 
 use thiserror::Error;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use thiserror::Error;
 
 use crate::Corrupt;
-use crate::sync::{Word32, Word64};
+use crate::sync::{Load32, Load64, Word32, Word64};
 
 /// The ring has no room; the value comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -21,25 +21,25 @@ pub enum PushError {
     Corrupt(#[from] Corrupt),
 }
 
-/// A view of the words of a ring.
+/// A view of the words of a ring: its head, its tail, its entries. Each side needs to write only its own.
 #[derive(Debug)]
-pub struct Ring<'a, W, E> {
-    head: &'a W,
-    tail: &'a W,
+pub struct Ring<'a, H, T, E> {
+    head: &'a H,
+    tail: &'a T,
     entries: &'a [E],
 }
 
-impl<W, E> Clone for Ring<'_, W, E> {
+impl<H, T, E> Clone for Ring<'_, H, T, E> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<W, E> Copy for Ring<'_, W, E> {}
+impl<H, T, E> Copy for Ring<'_, H, T, E> {}
 
-impl<'a, W: Word32, E: Word64> Ring<'a, W, E> {
+impl<'a, H: Load32, T: Load32, E: Load64> Ring<'a, H, T, E> {
     /// A ring over `entries`, whose number must be a power of two below 2³¹. Fresh words are zero.
-    pub fn new(head: &'a W, tail: &'a W, entries: &'a [E]) -> Self {
+    pub fn new(head: &'a H, tail: &'a T, entries: &'a [E]) -> Self {
         assert!(entries.len().is_power_of_two() && entries.len() < 1 << 31, "a power of two");
         Ring { head, tail, entries }
     }
@@ -53,7 +53,11 @@ impl<'a, W: Word32, E: Word64> Ring<'a, W, E> {
     }
 
     /// Puts a value in. Only the producer calls this.
-    pub fn push(&self, value: u64) -> Result<(), PushError> {
+    pub fn push(&self, value: u64) -> Result<(), PushError>
+    where
+        T: Word32,
+        E: Word64,
+    {
         let tail = self.tail.load(Relaxed);
         // Acquire pairs with the Release of `pop`: the entry that is overwritten has been read.
         let head = self.head.load(Acquire);
@@ -67,7 +71,10 @@ impl<'a, W: Word32, E: Word64> Ring<'a, W, E> {
     }
 
     /// Takes the oldest value. Only the consumer calls this.
-    pub fn pop(&self) -> Result<Option<u64>, Corrupt> {
+    pub fn pop(&self) -> Result<Option<u64>, Corrupt>
+    where
+        H: Word32,
+    {
         let head = self.head.load(Relaxed);
         // Acquire pairs with the Release of `push`.
         let tail = self.tail.load(Acquire);

@@ -12,6 +12,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;
 use thiserror::Error;
 
+use crate::ReadOnlySegment;
+use crate::sync::{Load32, Load64};
+
 /// Why a segment cannot be made.
 #[derive(Debug, Error)]
 pub enum CreateError {
@@ -67,10 +70,10 @@ pub struct OutOfBounds {
     pub size: usize,
 }
 
-/// A mapped, sealed memfd.
+/// A mapped, sealed memfd, or memory of this process alone.
 #[derive(Debug)]
 pub struct Segment {
-    fd: OwnedFd,
+    fd: Option<OwnedFd>,
     map: MmapRaw,
 }
 
@@ -78,34 +81,111 @@ fn fixed() -> SealFlag {
     SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
 }
 
+/// Memory of a segment, as words that both sides reach through atomics only.
+pub trait Memory {
+    /// Its words of 32 bits.
+    type Word32: Load32;
+    /// Its words of 64 bits.
+    type Word64: Load64;
+    /// Bytes.
+    fn len(&self) -> usize;
+    /// Never: a segment has at least one byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// `count` words of 32 bits at `offset`.
+    fn words32(&self, offset: usize, count: usize) -> Result<&[Self::Word32], OutOfBounds>;
+    /// `count` words of 64 bits at `offset`.
+    fn words64(&self, offset: usize, count: usize) -> Result<&[Self::Word64], OutOfBounds>;
+}
+
+/// Where `count` words of `size` bytes at `offset` begin.
+pub(crate) fn locate(
+    map: &MmapRaw,
+    offset: usize,
+    count: usize,
+    size: usize,
+) -> Result<*mut u8, OutOfBounds> {
+    let refused = OutOfBounds { offset, len: count.saturating_mul(size), size: map.len() };
+    let end = count.checked_mul(size).and_then(|len| offset.checked_add(len)).ok_or(refused)?;
+    if end > map.len() || !offset.is_multiple_of(size) {
+        return Err(refused);
+    }
+    Ok(map.as_mut_ptr().wrapping_add(offset))
+}
+
+/// Checks a memfd of another process before it is mapped: its seals first, so its size cannot change after.
+pub(crate) fn verify(fd: &OwnedFd, len: usize) -> Result<(), OpenError> {
+    let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map_err(OpenError::NotAMemfd)?;
+    if !SealFlag::from_bits_truncate(seals).contains(fixed()) {
+        return Err(OpenError::Unsealed);
+    }
+    let found = fstat(fd).map_err(OpenError::NotAMemfd)?.st_size;
+    if usize::try_from(found) != Ok(len) {
+        return Err(OpenError::Length { expected: len, found: found.try_into().unwrap_or(0) });
+    }
+    Ok(())
+}
+
 impl Segment {
     /// A new segment of `len` zero bytes, all of them allocated: a full machine is an error here, not a
     /// signal later. `name` shows in `/proc/PID/maps`.
     pub fn create(name: &CStr, len: usize) -> Result<Self, CreateError> {
+        let made = Self::create_unsealed(name, len)?;
+        made.seal(fixed()).map_err(|errno| CreateError::Memfd { len, errno })?;
+        Ok(made)
+    }
+
+    /// A new segment that only this mapping can write, ever: whoever gets the file can map it for reading
+    /// and nothing else. A kernel before 5.1 lacks that seal; there it is an ordinary segment.
+    pub fn create_for_reader(name: &CStr, len: usize) -> Result<Self, CreateError> {
+        let made = Self::create_unsealed(name, len)?;
+        made.seal(fixed() | SealFlag::F_SEAL_FUTURE_WRITE)
+            .or_else(|_| made.seal(fixed()))
+            .map_err(|errno| CreateError::Memfd { len, errno })?;
+        Ok(made)
+    }
+
+    fn create_unsealed(name: &CStr, len: usize) -> Result<Self, CreateError> {
         let refused = |errno| CreateError::Memfd { len, errno };
         let size = i64::try_from(len).map_err(|_| refused(Errno::EFBIG))?;
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let fd = memfd_create(name, flags).map_err(refused)?;
         posix_fallocate(&fd, 0, size).map_err(refused)?;
-        fcntl(&fd, FcntlArg::F_ADD_SEALS(fixed())).map_err(refused)?;
         let map =
             MmapOptions::new().len(len).map_raw(&fd).map_err(|source| CreateError::Map { len, source })?;
-        Ok(Segment { fd, map })
+        Ok(Segment { fd: Some(fd), map })
+    }
+
+    /// Zeroed memory of this process alone, with the same access as a shared one.
+    pub fn private(len: usize) -> Result<Self, CreateError> {
+        let map =
+            MmapOptions::new().len(len).map_anon().map_err(|source| CreateError::Map { len, source })?;
+        Ok(Segment { fd: None, map: map.into() })
+    }
+
+    fn seal(&self, seals: SealFlag) -> Result<(), Errno> {
+        fcntl(self.fd.as_ref().ok_or(Errno::EBADF)?, FcntlArg::F_ADD_SEALS(seals)).map(drop)
     }
 
     /// Maps a segment that another process made. Its size is checked before and its seals before that, so
     /// neither can change any more.
     pub fn open(fd: OwnedFd, len: usize) -> Result<Self, OpenError> {
-        let seals = fcntl(&fd, FcntlArg::F_GET_SEALS).map_err(OpenError::NotAMemfd)?;
-        if !SealFlag::from_bits_truncate(seals).contains(fixed()) {
-            return Err(OpenError::Unsealed);
-        }
-        let found = fstat(&fd).map_err(OpenError::NotAMemfd)?.st_size;
-        if usize::try_from(found) != Ok(len) {
-            return Err(OpenError::Length { expected: len, found: found.try_into().unwrap_or(0) });
-        }
+        verify(&fd, len)?;
         let map = MmapOptions::new().len(len).map_raw(&fd).map_err(OpenError::Map)?;
-        Ok(Segment { fd, map })
+        Ok(Segment { fd: Some(fd), map })
+    }
+
+    /// Maps a segment of another process for reading, which is all that one of
+    /// [`Segment::create_for_reader`] allows.
+    pub fn open_read_only(fd: OwnedFd, len: usize) -> Result<ReadOnlySegment, OpenError> {
+        ReadOnlySegment::open(fd, len)
+    }
+
+    /// True if nobody else can map it for writing.
+    pub fn seals_out_writers(&self) -> bool {
+        let seals = self.fd.as_ref().map(|fd| fcntl(fd, FcntlArg::F_GET_SEALS));
+        matches!(seals, Some(Ok(seals)) if SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_FUTURE_WRITE))
     }
 
     /// Bytes.
@@ -118,33 +198,41 @@ impl Segment {
         self.len() == 0
     }
 
-    /// The file descriptor, to be handed over.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    fn check(&self, offset: usize, count: usize, size: usize) -> Result<*mut u8, OutOfBounds> {
-        let refused = OutOfBounds { offset, len: count.saturating_mul(size), size: self.len() };
-        let end = count.checked_mul(size).and_then(|len| offset.checked_add(len)).ok_or(refused)?;
-        if end > self.len() || !offset.is_multiple_of(size) {
-            return Err(refused);
-        }
-        Ok(self.map.as_mut_ptr().wrapping_add(offset))
+    /// The file descriptor, to be handed over; a private segment has none.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(OwnedFd::as_fd)
     }
 
     /// `count` words of 32 bits at `offset`.
     pub fn words32(&self, offset: usize, count: usize) -> Result<&[AtomicU32], OutOfBounds> {
-        let start = self.check(offset, count, size_of::<AtomicU32>())?;
-        // SAFETY: `check` keeps the words inside the mapping and aligned (a mapping begins at a page), the
+        let start = locate(&self.map, offset, count, size_of::<AtomicU32>())?;
+        // SAFETY: `locate` keeps the words inside the mapping and aligned (a mapping begins at a page), the
         // mapping lives as long as `self`, cannot shrink, and is only ever accessed through atomics.
         Ok(unsafe { std::slice::from_raw_parts(start.cast::<AtomicU32>(), count) })
     }
 
     /// `count` words of 64 bits at `offset`.
     pub fn words64(&self, offset: usize, count: usize) -> Result<&[AtomicU64], OutOfBounds> {
-        let start = self.check(offset, count, size_of::<AtomicU64>())?;
+        let start = locate(&self.map, offset, count, size_of::<AtomicU64>())?;
         // SAFETY: as in `words32`.
         Ok(unsafe { std::slice::from_raw_parts(start.cast::<AtomicU64>(), count) })
+    }
+}
+
+impl Memory for Segment {
+    type Word32 = AtomicU32;
+    type Word64 = AtomicU64;
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn words32(&self, offset: usize, count: usize) -> Result<&[AtomicU32], OutOfBounds> {
+        self.words32(offset, count)
+    }
+
+    fn words64(&self, offset: usize, count: usize) -> Result<&[AtomicU64], OutOfBounds> {
+        self.words64(offset, count)
     }
 }
 
@@ -161,9 +249,9 @@ mod tests {
         let made = Segment::create(c"test", 4096).unwrap();
         assert!(made.words64(0, 512).unwrap().iter().all(|word| word.load(Relaxed) == 0));
         for size in [0, 4095, 8192] {
-            assert_eq!(ftruncate(made.fd(), size), Err(Errno::EPERM));
+            assert_eq!(ftruncate(made.fd().unwrap(), size), Err(Errno::EPERM));
         }
-        let opened = Segment::open(made.fd().try_clone_to_owned().unwrap(), 4096).unwrap();
+        let opened = Segment::open(made.fd().unwrap().try_clone_to_owned().unwrap(), 4096).unwrap();
         made.words32(8, 1).unwrap()[0].store(7, Relaxed);
         assert_eq!(opened.words32(8, 1).unwrap()[0].load(Relaxed), 7);
     }
@@ -171,7 +259,7 @@ mod tests {
     #[test]
     fn what_is_not_a_sealed_memfd_of_this_size_is_refused() {
         let made = Segment::create(c"test", 4096).unwrap();
-        let fd = || made.fd().try_clone_to_owned().unwrap();
+        let fd = || made.fd().unwrap().try_clone_to_owned().unwrap();
         assert!(matches!(Segment::open(fd(), 4097), Err(OpenError::Length { expected: 4097, found: 4096 })));
         let open = memfd_create(c"open", MFdFlags::MFD_ALLOW_SEALING).unwrap();
         ftruncate(&open, 4096).unwrap();

@@ -7,17 +7,21 @@ use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use shm::bell::Bell;
+use shm::claim::Claim;
 use shm::ring::Ring;
 use shm::slot::{Completion, Poll, Slot};
-use shm::sync::{Parker, Word32, Word64};
+use shm::sync::{Load32, Load64, Parker, Word32, Word64};
 
 struct W32(AtomicU32);
 struct W64(AtomicU64);
 
-impl Word32 for W32 {
+impl Load32 for W32 {
     fn load(&self, order: Ordering) -> u32 {
         self.0.load(order)
     }
+}
+
+impl Word32 for W32 {
     fn store(&self, value: u32, order: Ordering) {
         self.0.store(value, order);
     }
@@ -29,10 +33,13 @@ impl Word32 for W32 {
     }
 }
 
-impl Word64 for W64 {
+impl Load64 for W64 {
     fn load(&self, order: Ordering) -> u64 {
         self.0.load(order)
     }
+}
+
+impl Word64 for W64 {
     fn store(&self, value: u64, order: Ordering) {
         self.0.store(value, order);
     }
@@ -78,6 +85,8 @@ struct Shared {
     parker: Model,
     slot: W32,
     reply: W64,
+    parked: W32,
+    down: W32,
 }
 
 impl Shared {
@@ -90,15 +99,21 @@ impl Shared {
             parker: Model::default(),
             slot: w32(),
             reply: w64(),
+            parked: w32(),
+            down: w32(),
         })
     }
 
-    fn ring(&self) -> Ring<'_, W32, W64> {
+    fn ring(&self) -> Ring<'_, W32, W32, W64> {
         Ring::new(&self.head, &self.tail, &self.entries)
     }
 
     fn bell(&self) -> Bell<'_, W32, Model> {
         Bell::new(&self.bell, &self.parker)
+    }
+
+    fn claim(&self) -> Claim<'_, W32, Model> {
+        Claim::new(&self.parked, &self.down, &self.parker)
     }
 
     /// Takes a value, sleeping while there is none.
@@ -199,5 +214,41 @@ fn a_parked_reply_reaches_a_waiter_that_sleeps() {
         assert_eq!(shared.reply.load(Ordering::Relaxed), 42);
         slot.release();
         thread.join().unwrap();
+    });
+}
+
+/// A call parks while the service is declared dead: either that sweeps it up, or the caller finds out.
+#[test]
+fn a_call_that_parks_while_the_service_dies_is_told_once() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let killer = shared.clone();
+        let thread = thread::spawn(move || {
+            Claim::declare_dead(&killer.down, &killer.parker);
+            killer.claim().take()
+        });
+        let offer = shared.claim().offer();
+        let left_to_others = shared.claim().settle(offer);
+        assert_eq!(left_to_others, thread.join().unwrap());
+    });
+}
+
+/// The waiter takes a reply while the service is declared dead: one of them tells the caller.
+#[test]
+fn a_reply_that_comes_while_the_service_dies_is_told_once() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let generation = Slot::new(&shared.slot).submit().unwrap();
+        let offer = shared.claim().offer();
+        assert_eq!(Slot::new(&shared.slot).park(generation), Ok(Poll::Pending));
+        assert!(shared.claim().settle(offer));
+        let service = shared.clone();
+        let thread = thread::spawn(move || {
+            let slot = Slot::new(&service.slot);
+            assert_eq!(slot.complete(slot.generation()), Completion::Parked);
+            service.claim().take()
+        });
+        Claim::declare_dead(&shared.down, &shared.parker);
+        assert_ne!(shared.claim().take(), thread.join().unwrap());
     });
 }
