@@ -33,7 +33,7 @@ fn row(case: &'static str, metric: &'static str, value: f64, baseline: Option<(&
 }
 
 fn step(world: &World) {
-    world.advance(world.tick() + 1, || true).expect("nobody else ticks it");
+    world.advance(world.tick().unwrap() + 1, || true).expect("nobody else ticks it");
 }
 
 /// Every row acting at f = 1000.

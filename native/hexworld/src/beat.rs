@@ -7,6 +7,13 @@ pub fn acts(seed: u64, beat: u16, row: u32, tick: u64) -> bool {
     slot(seed, beat, row, tick / u64::from(beat)) == tick % u64::from(beat)
 }
 
+/// The last tick before `tick` in which `row` acted, if there is one.
+pub fn last(seed: u64, beat: u16, row: u32, tick: u64) -> Option<u64> {
+    let acted = |beat_index| beat_index * u64::from(beat) + slot(seed, beat, row, beat_index);
+    let now = tick / u64::from(beat);
+    Some(acted(now)).filter(|&acted| acted < tick).or_else(|| now.checked_sub(1).map(acted))
+}
+
 fn slot(seed: u64, beat: u16, row: u32, beat_index: u64) -> u64 {
     key(seed, beat_index, u64::from(row), 1) % u64::from(beat)
 }
@@ -57,6 +64,17 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_act_is_the_last() {
+        for (beat, row) in [(1u16, 0), (2, 5), (16, 3), (256, 77)] {
+            let mut last = None;
+            for tick in 0..1000 {
+                assert_eq!(super::last(9, beat, row, tick), last, "beat {beat}, tick {tick}");
+                last = if acts(9, beat, row, tick) { Some(tick) } else { last };
+            }
+        }
+    }
 
     #[test]
     fn every_row_acts_once_a_beat() {

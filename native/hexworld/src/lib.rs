@@ -6,19 +6,24 @@
 #![forbid(unsafe_code)]
 
 pub mod beat;
+pub mod diff;
 pub mod digest;
+pub mod error;
 pub mod generate;
 pub mod geometry;
 mod pool;
 pub mod random;
-mod rows;
+mod read;
 pub mod rule;
 pub mod ruleset;
+mod sound;
 mod step;
 pub mod topology;
 pub mod world;
 
+pub use error::{FillError, NewWorldError, ReadError, WriteError};
 pub use rule::Isa;
 pub use ruleset::{Ruleset, RulesetError};
+pub use shm::{Corrupt, Segment};
 pub use topology::{Sphere, SphereError};
-pub use world::{Busy, FillError, MAX_THREADS, NewWorldError, Progress, ReadError, World, WorldOptions};
+pub use world::{MAX_THREADS, Progress, World, WorldOptions};

@@ -1,25 +1,32 @@
 //! A world: a sphere of cells that a ruleset moves from tick to tick.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use thiserror::Error;
+use shm::rows::{Cells, Rows, Shape};
+use shm::{Corrupt, Segment};
 
 use crate::beat::Slots;
+use crate::error::{FillError, NewWorldError, WriteError};
 use crate::generate::{Generator, position};
 use crate::pool;
-use crate::rows::Rows;
 use crate::rule::{Isa, Tables};
 use crate::ruleset::Ruleset;
-use crate::step::{Edges, Scratch, Step};
-use crate::topology::{Site, Sphere, SphereError};
+use crate::step::{Scratch, Step};
+use crate::topology::{Site, Sphere};
 
 /// Most threads a world may ask for.
 pub const MAX_THREADS: usize = 256;
 
 /// Cells worth a task of their own: about a tenth of a millisecond of the scalar form.
 const TASK_CELLS: usize = 8192;
+
+/// The memory of a world: ten diamonds of rows, then the poles.
+fn shape(sphere: Sphere) -> Shape {
+    let long = sphere.rows() - 2;
+    Shape::new(long, sphere.frequency(), 2)
+}
 
 /// How a world is made.
 #[derive(Debug, Clone)]
@@ -46,67 +53,6 @@ impl WorldOptions {
     }
 }
 
-/// Why a world cannot be made.
-#[derive(Debug, Error)]
-pub enum NewWorldError {
-    /// The frequency is out of range.
-    #[error(transparent)]
-    Sphere(#[from] SphereError),
-    /// The number of threads is out of range.
-    #[error("{0} threads are not in 1..={MAX_THREADS}")]
-    Threads(usize),
-    /// The operating system gives no more memory.
-    #[error("no memory: {0}")]
-    Memory(#[from] std::collections::TryReserveError),
-    /// The operating system gives no more threads.
-    #[error("no thread pool: {0}")]
-    Pool(#[from] rayon::ThreadPoolBuildError),
-}
-
-/// Why given cells do not fit a world.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FillError {
-    /// The planes do not have one entry for each cell.
-    #[error("expected {expected} cells, found {kinds} kinds and {amounts} amounts")]
-    Length {
-        /// Cells of the world.
-        expected: usize,
-        /// Kinds given.
-        kinds: usize,
-        /// Amounts given.
-        amounts: usize,
-    },
-    /// A kind that the ruleset does not have.
-    #[error("cell {cell} has kind {kind}; the ruleset has {kinds} kinds")]
-    Kind {
-        /// The first such cell.
-        cell: usize,
-        /// Its kind.
-        kind: u8,
-        /// Kinds of the ruleset.
-        kinds: usize,
-    },
-    /// The world has left tick 0.
-    #[error("the world has begun to tick")]
-    Started,
-}
-
-/// Why cells cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ReadError {
-    /// The id is past the end.
-    #[error("there is no cell {0}")]
-    NoSuchCell(u32),
-    /// Ticks overtook the reader again and again; try later.
-    #[error("the world ticks faster than the cells can be read")]
-    Busy,
-}
-
-/// Another call holds the ticker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("another call is advancing this world")]
-pub struct Busy;
-
 /// How far a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -126,6 +72,8 @@ pub struct World {
     pool: Option<Arc<ThreadPool>>,
     pub(crate) rows: Rows,
     ticker: Mutex<Ticker>,
+    /// One long read of this process at a time; the pin is for one.
+    pub(crate) long_read: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -135,7 +83,6 @@ struct Ticker {
     /// Acting rows of the unpublished tick that are done.
     acted: usize,
     slots: Slots,
-    edges: Edges,
 }
 
 impl World {
@@ -150,6 +97,24 @@ impl World {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(options: WorldOptions) -> Result<Self, NewWorldError> {
+        let shape = shape(Sphere::new(options.frequency)?);
+        Self::with_rows(options, Rows::private(shape)?)
+    }
+
+    /// The same in memory that can be handed to another process: see [`World::segment`].
+    pub fn shared(options: WorldOptions) -> Result<Self, NewWorldError> {
+        let shape = shape(Sphere::new(options.frequency)?);
+        Self::with_rows(options, Rows::shared(shape)?)
+    }
+
+    /// Takes a world that another process made or advanced, and may advance it from now on. The options must be
+    /// those it was made with.
+    pub fn open(options: WorldOptions, segment: Segment) -> Result<Self, NewWorldError> {
+        let shape = shape(Sphere::new(options.frequency)?);
+        Self::with_rows(options, Rows::open(segment, shape)?)
+    }
+
+    fn with_rows(options: WorldOptions, rows: Rows) -> Result<Self, NewWorldError> {
         let sphere = Sphere::new(options.frequency)?;
         if !(1..=MAX_THREADS).contains(&options.threads) {
             return Err(NewWorldError::Threads(options.threads));
@@ -157,20 +122,38 @@ impl World {
         // In a small world waking a second thread costs more than it saves.
         let acting = sphere.cells() as usize / usize::from(options.ruleset.beat);
         let parallel = options.threads > 1 && acting > 2 * TASK_CELLS;
+        let generated = if rows.is_ready() { sphere.rows() } else { 0 };
         Ok(World {
             sphere,
             ruleset_hash: options.ruleset.hash(),
             tables: Tables::new(&options.ruleset),
             pool: parallel.then(|| pool::of_size(options.threads)).transpose()?,
-            rows: Rows::new(sphere, 0)?,
-            ticker: Mutex::default(),
+            rows,
+            ticker: Mutex::new(Ticker { generated, ..Ticker::default() }),
+            long_read: Mutex::default(),
             options,
         })
     }
 
     /// Bytes that a world of this frequency takes.
     pub fn bytes(sphere: Sphere) -> u64 {
-        Rows::bytes(sphere)
+        shape(sphere).bytes() as u64
+    }
+
+    /// The memory, to be handed over. Whoever opens it last may advance the world; the others read.
+    pub fn segment(&self) -> &Segment {
+        self.rows.segment()
+    }
+
+    /// Forbids whoever opened the segment before to advance it. Their process must be known to be dead: this
+    /// is for one that wakes up all the same.
+    pub fn fence_off(&self) {
+        let _ = self.rows.fence_off();
+    }
+
+    /// True once the first state is whole.
+    pub fn is_ready(&self) -> bool {
+        self.rows.is_ready()
     }
 
     /// The topology.
@@ -189,16 +172,27 @@ impl World {
     }
 
     /// The last published tick.
-    pub fn tick(&self) -> u64 {
+    pub fn tick(&self) -> Result<u64, Corrupt> {
         self.rows.published()
     }
 
     /// Makes the first state; returns early, with `done: false`, once `go_on` says no.
-    pub fn generate(&self, mut go_on: impl FnMut() -> bool + Send) -> Result<Progress, Busy> {
+    pub fn generate(&self, mut go_on: impl FnMut() -> bool + Send) -> Result<Progress, WriteError> {
         let mut ticker = self.ticker()?;
         let ticker = &mut *ticker;
+        self.begun(ticker)?;
         self.on_pool(|| self.generate_rows(ticker, &mut go_on));
-        Ok(Progress { tick: self.tick(), done: ticker.generated == self.sphere.rows() })
+        Ok(Progress { tick: self.tick()?, done: ticker.generated == self.sphere.rows() })
+    }
+
+    /// The published tick, which is 0 until the first state is whole.
+    fn begun(&self, ticker: &Ticker) -> Result<u64, Corrupt> {
+        match self.tick()? {
+            tick if tick > 0 && ticker.generated < self.sphere.rows() => {
+                Err(Corrupt { what: "ready, with the published tick", found: tick })
+            }
+            tick => Ok(tick),
+        }
     }
 
     fn generate_rows(&self, ticker: &mut Ticker, go_on: &mut impl FnMut() -> bool) {
@@ -212,26 +206,32 @@ impl World {
                 let Some(mut generator) = Generator::new(&self.options.ruleset, self.options.seed) else {
                     return;
                 };
+                let mut cells = Cells::default();
                 for &row in rows {
-                    let mut cells = self.rows.initial(row);
+                    cells.codes.clear();
+                    cells.amounts.clear();
                     for col in 0..self.sphere.row_len(row) {
                         let (kind, amount) = generator.cell(position(self.sphere, Site { row, col }));
-                        cells.codes[col as usize] = self.tables.code(kind, amount);
-                        cells.amounts[col as usize] = amount;
+                        cells.codes.push(self.tables.code(kind, amount));
+                        cells.amounts.push(amount);
                     }
+                    self.rows.begin(row, &cells.codes, &cells.amounts);
                 }
             });
             ticker.generated = end;
-            if !go_on() {
+            if !go_on() && end < self.sphere.rows() {
                 return;
             }
+        }
+        if !self.rows.is_ready() {
+            self.rows.set_ready();
         }
     }
 
     /// Starts from given cells, in id order, instead of generated ones.
     pub fn fill(&self, kinds: &[u8], amounts: &[u16]) -> Result<(), FillError> {
         let mut ticker = self.ticker.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tick() != 0 || ticker.acted != 0 {
+        if self.tick() != Ok(0) || ticker.acted != 0 {
             return Err(FillError::Started);
         }
         let expected = self.sphere.cells() as usize;
@@ -242,46 +242,61 @@ impl World {
         if let Some(cell) = kinds.iter().position(|&kind| usize::from(kind) >= known) {
             return Err(FillError::Kind { cell, kind: kinds[cell], kinds: known });
         }
-        let mut cell = 0;
+        let mut start = 0;
         for row in 0..self.sphere.rows() {
-            let mut cells = self.rows.initial(row);
-            for col in 0..cells.codes.len() {
-                cells.codes[col] = self.tables.code(kinds[cell], amounts[cell]);
-                cells.amounts[col] = amounts[cell];
-                cell += 1;
-            }
+            let end = start + self.sphere.row_len(row) as usize;
+            let (kinds, amounts) = (&kinds[start..end], &amounts[start..end]);
+            let codes: Vec<u8> =
+                kinds.iter().zip(amounts).map(|(&kind, &amount)| self.tables.code(kind, amount)).collect();
+            self.rows.begin(row, &codes, amounts);
+            start = end;
         }
         ticker.generated = self.sphere.rows();
+        self.rows.set_ready();
         Ok(())
     }
 
     /// Ticks until `target` is published; a target that has passed is done at once. `go_on` is asked
     /// every millisecond or so of work: when it says no, the call returns with `done: false`, and the
     /// tick it was in goes on where it stopped when the world is advanced again.
-    pub fn advance(&self, target: u64, mut go_on: impl FnMut() -> bool + Send) -> Result<Progress, Busy> {
+    pub fn advance(
+        &self,
+        target: u64,
+        mut go_on: impl FnMut() -> bool + Send,
+    ) -> Result<Progress, WriteError> {
         let mut ticker = self.ticker()?;
         let ticker = &mut *ticker;
-        Ok(self.on_pool(|| self.tick_until(target, ticker, &mut go_on)))
+        self.on_pool(|| self.tick_until(target, ticker, &mut go_on))
     }
 
-    fn tick_until(&self, target: u64, ticker: &mut Ticker, go_on: &mut impl FnMut() -> bool) -> Progress {
+    fn tick_until(
+        &self,
+        target: u64,
+        ticker: &mut Ticker,
+        go_on: &mut impl FnMut() -> bool,
+    ) -> Result<Progress, WriteError> {
+        let mut tick = self.begun(ticker)?;
         self.generate_rows(ticker, go_on);
-        let stopped = |tick| Progress { tick, done: tick >= target };
+        let stopped = |tick| Ok(Progress { tick, done: tick >= target });
         if ticker.generated < self.sphere.rows() {
-            return Progress { tick: self.tick(), done: false };
+            return Ok(Progress { tick, done: false });
         }
         let (seed, beat) = (self.options.seed, self.options.ruleset.beat);
-        let mut tick = self.tick();
         while tick < target {
             let acting = ticker.slots.acting(seed, beat, self.sphere.rows(), tick);
-            ticker.edges.copy(&self.rows, self.sphere, tick);
-            let step = Step { world: self, tick, edges: &ticker.edges };
+            let step = Step { world: self, tick, needed: self.rows.needed() };
+            let broken = OnceLock::new();
             while ticker.acted < acting.len() {
                 let end = acting.len().min(ticker.acted + self.batch_rows());
                 self.for_rows(&acting[ticker.acted..end], |rows| {
                     let mut scratch = Scratch::new(self.sphere);
-                    rows.iter().for_each(|&row| step.act(row, &mut scratch));
+                    if let Err(corrupt) = rows.iter().try_for_each(|&row| step.act(row, &mut scratch)) {
+                        let _ = broken.set(corrupt);
+                    }
                 });
+                if let Some(&corrupt) = broken.get() {
+                    return Err(corrupt.into());
+                }
                 ticker.acted = end;
                 if end < acting.len() && !go_on() {
                     return stopped(tick);
@@ -289,7 +304,7 @@ impl World {
             }
             ticker.acted = 0;
             tick += 1;
-            self.rows.publish(tick);
+            self.rows.publish(tick)?;
             if !go_on() {
                 break;
             }
@@ -297,11 +312,11 @@ impl World {
         stopped(tick)
     }
 
-    fn ticker(&self) -> Result<MutexGuard<'_, Ticker>, Busy> {
+    fn ticker(&self) -> Result<MutexGuard<'_, Ticker>, WriteError> {
         match self.ticker.try_lock() {
             Ok(ticker) => Ok(ticker),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(Busy),
+            Err(TryLockError::WouldBlock) => Err(WriteError::Busy),
         }
     }
 
@@ -328,30 +343,22 @@ impl World {
         }
     }
 
-    /// Kind and amount of `ids`, all at one published tick, which comes first. Never waits for a tick.
-    pub fn cells(&self, ids: &[u32]) -> Result<(u64, Vec<(u8, u16)>), ReadError> {
-        if let Some(&id) = ids.iter().find(|&&id| id >= self.sphere.cells()) {
-            return Err(ReadError::NoSuchCell(id));
-        }
-        for _ in 0..64 {
-            let tick = self.tick();
-            let cell = |&id: &u32| {
-                let Site { row, col } = self.sphere.site(id);
-                let col = col as usize;
-                self.rows.try_read(row, tick, |cells| (cells.codes[col] & 7, cells.amounts[col]))
-            };
-            if let Some(cells) = ids.iter().map(cell).collect() {
-                return Ok((tick, cells));
-            }
-            std::thread::yield_now();
-        }
-        Err(ReadError::Busy)
+    /// Runs `read` while nothing ticks in this process: it sees one tick's state throughout.
+    pub(crate) fn at_rest<T>(&self, read: impl FnOnce(u64) -> Result<T, Corrupt>) -> Result<T, WriteError> {
+        let _ticker = self.ticker()?;
+        Ok(read(self.tick()?)?)
     }
 
-    /// Runs `read` while nothing ticks: it sees one tick's state throughout.
-    pub(crate) fn at_rest<T>(&self, read: impl FnOnce(u64) -> T) -> Result<T, Busy> {
-        let _ticker = self.ticker()?;
-        Ok(read(self.tick()))
+    /// Copies a row within [`World::at_rest`].
+    pub(crate) fn read_at_rest(&self, row: u32, tick: u64, cells: &mut Cells) -> Result<(), Corrupt> {
+        let version = self.rows.current(row, tick);
+        self.check_stamp(row, tick, version)?;
+        let len = self.sphere.row_len(row) as usize;
+        cells.codes.resize(len, 0);
+        cells.amounts.resize(len, 0);
+        self.rows.codes(row, version, &mut cells.codes);
+        self.rows.amounts(row, version, &mut cells.amounts);
+        Ok(())
     }
 
     /// Like [`Iterator::map`] over `0..n`, on the pool if there is one; results in order.
@@ -362,20 +369,6 @@ impl World {
         }
     }
 
-    /// Kinds and amounts of all cells in id order, and the tick they are of.
-    pub fn planes(&self) -> Result<(u64, Vec<u8>, Vec<u16>), Busy> {
-        self.at_rest(|tick| {
-            let cells = self.sphere.cells() as usize;
-            let (mut kinds, mut amounts) = (Vec::with_capacity(cells), Vec::with_capacity(cells));
-            for row in 0..self.sphere.rows() {
-                let cells = self.rows.read(row, tick);
-                kinds.extend(cells.codes.iter().map(|code| code & 7));
-                amounts.extend_from_slice(&cells.amounts);
-            }
-            (tick, kinds, amounts)
-        })
-    }
-
     /// Takes up to `count` from a cell between two ticks and returns what it gave. At amount 0 the
     /// cell becomes what its kind is spent to. `cell` must exist.
     pub fn harvest(&mut self, cell: u32, count: u16) -> u16 {
@@ -383,13 +376,18 @@ impl World {
         let col = col as usize;
         // Rows of a paused tick were computed from what is changed here: they must act again.
         self.ticker.get_mut().unwrap_or_else(PoisonError::into_inner).acted = 0;
-        let mut cells = self.rows.initial(row);
+        let tick = self.tick().unwrap_or_default();
+        let mut cells = Cells::default();
+        if self.read_at_rest(row, tick, &mut cells).is_err() {
+            return 0;
+        }
         let given = count.min(cells.amounts[col]);
         let left = cells.amounts[col] - given;
         let kind = cells.codes[col] & 7;
         let kind = if left == 0 { self.options.ruleset.kinds[usize::from(kind)].spent } else { kind };
         cells.amounts[col] = left;
         cells.codes[col] = self.tables.code(kind, left);
+        self.rows.rewrite(row, tick, &cells.codes, &cells.amounts);
         given
     }
 }

@@ -45,7 +45,7 @@ fn ferrite(state: &State) -> u64 {
 }
 
 fn sample(world: &World) -> Sample {
-    let (tick, cells) = (world.tick(), world.sphere().cells());
+    let (tick, cells) = (world.tick().unwrap(), world.sphere().cells());
     let first = state(world);
     let (shares, ferrite) = (shares(&first, 0..cells), ferrite(&first));
     let (mut before, mut changed) = (first, 0);

@@ -1,0 +1,99 @@
+//! Why operations on a world are refused.
+
+use shm::Corrupt;
+use shm::rows::{Fenced, PinError, RowsError};
+use thiserror::Error;
+
+use crate::topology::SphereError;
+use crate::world::MAX_THREADS;
+
+/// Why a world cannot be made.
+#[derive(Debug, Error)]
+pub enum NewWorldError {
+    /// The frequency is out of range.
+    #[error(transparent)]
+    Sphere(#[from] SphereError),
+    /// The number of threads is out of range.
+    #[error("{0} threads are not in 1..={MAX_THREADS}")]
+    Threads(usize),
+    /// The operating system gives no more memory, or the given memory is not this world's.
+    #[error("no memory: {0}")]
+    Memory(#[from] RowsError),
+    /// The operating system gives no more threads.
+    #[error("no thread pool: {0}")]
+    Pool(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Why given cells do not fit a world.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FillError {
+    /// The planes do not have one entry for each cell.
+    #[error("expected {expected} cells, found {kinds} kinds and {amounts} amounts")]
+    Length {
+        /// Cells of the world.
+        expected: usize,
+        /// Kinds given.
+        kinds: usize,
+        /// Amounts given.
+        amounts: usize,
+    },
+    /// A kind that the ruleset does not have.
+    #[error("cell {cell} has kind {kind}; the ruleset has {kinds} kinds")]
+    Kind {
+        /// The first such cell.
+        cell: usize,
+        /// Its kind.
+        kind: u8,
+        /// Kinds of the ruleset.
+        kinds: usize,
+    },
+    /// The world has left tick 0.
+    #[error("the world has begun to tick")]
+    Started,
+}
+
+/// Why cells cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// The id is past the end.
+    #[error("there is no cell {0}")]
+    NoSuchCell(u32),
+    /// Ticks overtook the reader again and again, or another long read is under way; try later.
+    #[error("the world ticks faster than the cells can be read")]
+    Busy,
+    /// The process that ticks the world wrote nonsense.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+/// Why a world was not advanced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum WriteError {
+    /// Another call holds the ticker.
+    #[error("another call is advancing this world")]
+    Busy,
+    /// Another process advances this world now: this one must let go of it.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
+    /// The published tick cannot be, or what is stamped with it.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+impl From<shm::rows::ReadError> for ReadError {
+    fn from(error: shm::rows::ReadError) -> Self {
+        match error {
+            shm::rows::ReadError::Overtaken => ReadError::Busy,
+            shm::rows::ReadError::Corrupt(corrupt) => ReadError::Corrupt(corrupt),
+        }
+    }
+}
+
+impl From<PinError> for ReadError {
+    fn from(error: PinError) -> Self {
+        match error {
+            PinError::Taken => ReadError::Busy,
+            PinError::Corrupt(corrupt) => ReadError::Corrupt(corrupt),
+        }
+    }
+}
