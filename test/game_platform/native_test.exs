@@ -14,7 +14,8 @@ defmodule GamePlatform.NativeTest do
   end
 
   # Each of these is far below a millisecond whatever it is given; everything else may take longer.
-  @on_normal_schedulers ~w(native_info world_bytes world_cells world_tick)
+  @on_normal_schedulers ~w(native_info native_nothing ring_abort ring_call ring_cancel ring_echo
+    ring_info ring_ping ring_progress world_bytes world_cells world_fence world_tick)
 
   test "every native function that may take long is dirty" do
     for path <- Path.wildcard("native/nif/src/*.rs"),
@@ -33,16 +34,19 @@ defmodule GamePlatform.NativeTest do
 
   test "arguments of the wrong type are refused" do
     assert_raise ArgumentError, fn -> apply(Native, :world_tick, [make_ref()]) end
-    assert_raise ArgumentError, fn -> apply(Native, :world_new, ["x", 1, "", 1]) end
+    assert_raise ArgumentError, fn -> apply(Native, :world_new, ["x", 1, "", 1, false]) end
     assert_raise ArgumentError, fn -> apply(Native, :hash_blake3, [:data]) end
-    {:ok, world} = Native.world_new(2, 1, File.read!("priv/rulesets/default.toml"), 1)
+    {:ok, world} = Native.world_new(2, 1, File.read!("priv/rulesets/default.toml"), 1, false)
     # More ids than a normal scheduler should be held for.
     assert_raise ArgumentError, fn -> Native.world_cells(world, List.duplicate(0, 257)) end
     assert {:ok, 0, cells} = Native.world_cells_many(world, List.duplicate(0, 257))
     assert length(cells) == 257
     assert Native.world_cells(world, [42]) == {:error, {:no_such_cell, 42}}
-    assert Native.world_new(0, 1, File.read!("priv/rulesets/default.toml"), 1) == {:error, :out_of_range}
-    assert Native.world_new(2, 1, File.read!("priv/rulesets/default.toml"), 0) == {:error, :threads}
+
+    assert Native.world_new(0, 1, File.read!("priv/rulesets/default.toml"), 1, false) ==
+             {:error, :out_of_range}
+
+    assert Native.world_new(2, 1, File.read!("priv/rulesets/default.toml"), 0, false) == {:error, :threads}
   end
 
   # The test vector of the BLAKE3 authors for the empty input.

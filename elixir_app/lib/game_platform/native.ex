@@ -34,14 +34,28 @@ defmodule GamePlatform.Native do
     end
   end
 
+  def diff_patch(_kinds, _amounts, _diff), do: nif()
+
   def hash_blake3(_data), do: nif()
 
   def json_decode(_text), do: nif()
   def json_encode(_term), do: nif()
 
   def native_info, do: nif()
+  def native_nothing, do: nif()
+  def native_nothing_dirty, do: nif()
 
   def picture_png(_frequency, _kinds, _amounts, _view), do: nif()
+
+  def ring_abort(_ring, _reason), do: nif()
+  def ring_call(_ring, _ref, _op, _words, _within_ns), do: nif()
+  def ring_cancel(_ring, _ref), do: nif()
+  def ring_echo(_ring, _ref, _data), do: nif()
+  def ring_handover(_ring, _fd), do: nif()
+  def ring_info(_ring), do: nif()
+  def ring_new(_owner), do: nif()
+  def ring_ping(_ring, _ref), do: nif()
+  def ring_progress(_ring), do: nif()
 
   def ruleset_parse(_text), do: nif()
 
@@ -49,12 +63,17 @@ defmodule GamePlatform.Native do
   def world_bytes(_frequency), do: nif()
   def world_cells(_world, _ids), do: nif()
   def world_cells_many(_world, _ids), do: nif()
+  def world_check(_world), do: nif()
   def world_close(_world), do: nif()
+  def world_diff(_world, _since), do: nif()
   def world_digest(_world), do: nif()
+  def world_fence(_world), do: nif()
   def world_fill(_world, _kinds, _amounts), do: nif()
   def world_generate(_world, _slice_us), do: nif()
-  def world_new(_frequency, _seed, _ruleset, _threads), do: nif()
+  def world_handover(_world, _ring, _id), do: nif()
+  def world_new(_frequency, _seed, _ruleset, _threads, _shared), do: nif()
   def world_planes(_world), do: nif()
+  def world_replace(_world, _other), do: nif()
   def world_tick(_world), do: nif()
 
   defp nif, do: :erlang.nif_error(:nif_not_loaded)

@@ -5,10 +5,12 @@
 #![allow(missing_docs)]
 #![deny(unsafe_code)]
 
+mod diff;
 mod hash;
 mod json;
 mod native;
 mod picture;
+mod ring;
 mod ruleset;
 mod world;
 
@@ -19,9 +21,12 @@ mod atoms {
         nil,
         busy,
         closed,
+        corrupt_peer,
+        future,
         invalid_json,
         invalid_term,
         invalid_ruleset,
+        no_shared_memory,
         no_such_cell,
         out_of_memory,
         out_of_range,

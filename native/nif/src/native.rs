@@ -1,7 +1,7 @@
 //! `native_*`: what this build and this machine are.
 
 use hexworld::Isa;
-use rustler::{Env, Term};
+use rustler::{Atom, Env, Term};
 
 use crate::atoms;
 
@@ -14,4 +14,16 @@ fn native_info(env: Env) -> Term {
         .and_then(|map| map.map_put(atoms::isa(), Isa::best().to_string()))
         .and_then(|map| map.map_put(atoms::cores(), cores))
         .unwrap_or_else(|_| rustler::types::map::map_new(env))
+}
+
+/// Does nothing, for benchmarks: what a call on a normal scheduler costs.
+#[rustler::nif]
+fn native_nothing() -> Atom {
+    atoms::ok()
+}
+
+/// The same on a dirty scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn native_nothing_dirty() -> Atom {
+    atoms::ok()
 }

@@ -4,12 +4,14 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hexworld::world::{NewWorldError, ReadError};
-use hexworld::{World, WorldOptions};
+use hexworld::diff::DiffError;
+use hexworld::{NewWorldError, ReadError, World, WorldOptions, WriteError};
 use rustler::{
     Atom, Binary, Encoder, Env, LocalPid, Monitor, NewBinary, NifResult, Resource, ResourceArc, Term,
 };
+use shm::handover::HandoverError;
 
+use crate::ring::{self, Ring};
 use crate::{atoms, ruleset};
 
 /// Ids that may be read on a normal scheduler, far below a millisecond.
@@ -73,20 +75,48 @@ fn error(env: Env, reason: impl Encoder) -> Term {
     (atoms::error(), reason).encode(env)
 }
 
-/// Makes a world that has still to be generated or filled. It is closed when the calling process ends.
+fn read_error(env: Env, fault: ReadError) -> Term {
+    match fault {
+        ReadError::NoSuchCell(id) => error(env, (atoms::no_such_cell(), id)),
+        ReadError::Busy => error(env, atoms::busy()),
+        ReadError::Corrupt(_) => error(env, atoms::corrupt_peer()),
+    }
+}
+
+fn write_error(env: Env, fault: WriteError) -> Term {
+    match fault {
+        WriteError::Busy => error(env, atoms::busy()),
+        WriteError::Fenced(_) => error(env, atoms::closed()),
+        WriteError::Corrupt(_) => error(env, atoms::corrupt_peer()),
+    }
+}
+
+/// Makes a world that has still to be generated or filled, in memory that can be handed to another process or
+/// in memory of this one. It is closed when the calling process ends.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn world_new<'a>(env: Env<'a>, frequency: u32, seed: u64, text: Binary, threads: usize) -> Term<'a> {
+fn world_new<'a>(
+    env: Env<'a>,
+    frequency: u32,
+    seed: u64,
+    text: Binary,
+    threads: usize,
+    shared: bool,
+) -> Term<'a> {
     let ruleset = match ruleset::parse(&text) {
         Ok(ruleset) => ruleset,
         Err(fault) => return ruleset::refused(env, &fault),
     };
-    match World::new(WorldOptions { threads, ..WorldOptions::new(frequency, seed, ruleset) }) {
+    let options = WorldOptions { threads, ..WorldOptions::new(frequency, seed, ruleset) };
+    match if shared { World::shared(options) } else { World::new(options) } {
         Ok(world) => {
             let handle = ResourceArc::new(Handle(Mutex::new(Some(Arc::new(Owned(Some(world)))))));
             env.monitor(&handle, &env.pid());
             (atoms::ok(), handle).encode(env)
         }
         Err(NewWorldError::Sphere(_)) => error(env, atoms::out_of_range()),
+        Err(NewWorldError::Memory(fault)) if fault.out_of_files() => {
+            error(env, (atoms::no_shared_memory(), fault.to_string()))
+        }
         Err(NewWorldError::Memory(_)) => error(env, atoms::out_of_memory()),
         Err(NewWorldError::Threads(_) | NewWorldError::Pool(_)) => error(env, atoms::threads()),
     }
@@ -97,7 +127,7 @@ fn world_new<'a>(env: Env<'a>, frequency: u32, seed: u64, text: Binary, threads:
 fn world_generate<'a>(env: Env<'a>, handle: ResourceArc<Handle>, slice_us: u64) -> Term<'a> {
     match handle.world().map(|world| world.generate(until(slice_us))) {
         Ok(Ok(progress)) => (atoms::ok(), progress.done).encode(env),
-        Ok(Err(_)) => error(env, atoms::busy()),
+        Ok(Err(fault)) => write_error(env, fault),
         Err(closed) => error(env, closed),
     }
 }
@@ -117,7 +147,7 @@ fn world_fill<'a>(env: Env<'a>, handle: ResourceArc<Handle>, kinds: Binary, amou
 fn world_advance<'a>(env: Env<'a>, handle: ResourceArc<Handle>, target: u64, slice_us: u64) -> Term<'a> {
     match handle.world().map(|world| world.advance(target, until(slice_us))) {
         Ok(Ok(progress)) => (atoms::ok(), progress.tick, progress.done).encode(env),
-        Ok(Err(_)) => error(env, atoms::busy()),
+        Ok(Err(fault)) => write_error(env, fault),
         Err(closed) => error(env, closed),
     }
 }
@@ -126,7 +156,10 @@ fn world_advance<'a>(env: Env<'a>, handle: ResourceArc<Handle>, target: u64, sli
 #[rustler::nif]
 fn world_tick<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
     match handle.world() {
-        Ok(world) => (atoms::ok(), world.tick()).encode(env),
+        Ok(world) => match world.tick() {
+            Ok(tick) => (atoms::ok(), tick).encode(env),
+            Err(corrupt) => read_error(env, corrupt.into()),
+        },
         Err(closed) => error(env, closed),
     }
 }
@@ -149,8 +182,7 @@ fn world_cells_many<'a>(env: Env<'a>, handle: ResourceArc<Handle>, ids: Vec<u32>
 fn read_cells<'a>(env: Env<'a>, handle: &Handle, ids: &[u32]) -> Term<'a> {
     match handle.world().map(|world| world.cells(ids)) {
         Ok(Ok((tick, cells))) => (atoms::ok(), tick, cells).encode(env),
-        Ok(Err(ReadError::NoSuchCell(id))) => error(env, (atoms::no_such_cell(), id)),
-        Ok(Err(ReadError::Busy)) => error(env, atoms::busy()),
+        Ok(Err(fault)) => read_error(env, fault),
         Err(closed) => error(env, closed),
     }
 }
@@ -159,12 +191,8 @@ fn read_cells<'a>(env: Env<'a>, handle: &Handle, ids: &[u32]) -> Term<'a> {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn world_digest<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
     match handle.world().map(|world| world.digest()) {
-        Ok(Ok(digest)) => {
-            let mut binary = NewBinary::new(env, digest.len());
-            binary.as_mut_slice().copy_from_slice(&digest);
-            (atoms::ok(), Binary::from(binary)).encode(env)
-        }
-        Ok(Err(_)) => error(env, atoms::busy()),
+        Ok(Ok(digest)) => (atoms::ok(), binary(env, &digest)).encode(env),
+        Ok(Err(fault)) => write_error(env, fault),
         Err(closed) => error(env, closed),
     }
 }
@@ -182,9 +210,70 @@ fn world_planes<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
             }
             (atoms::ok(), tick, Binary::from(kind_bytes), Binary::from(amount_bytes)).encode(env)
         }
-        Ok(Err(_)) => error(env, atoms::busy()),
+        Ok(Err(fault)) => read_error(env, fault),
         Err(closed) => error(env, closed),
     }
+}
+
+/// What has changed since a tick: `{:ok, diff}` or `{:error, {:future, tick}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_diff<'a>(env: Env<'a>, handle: ResourceArc<Handle>, since: u64) -> Term<'a> {
+    match handle.world().map(|world| world.diff(since)) {
+        Ok(Ok(diff)) => (atoms::ok(), binary(env, &diff)).encode(env),
+        Ok(Err(DiffError::Future { tick, .. })) => error(env, (atoms::future(), tick)),
+        Ok(Err(DiffError::Read(fault))) => read_error(env, fault),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Whether a world's memory is what it must be, while nobody advances it: `{:ok, tick, ready?}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_check<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
+    match handle.world().map(|world| world.check()) {
+        Ok(Ok((tick, ready))) => (atoms::ok(), tick, ready).encode(env),
+        Ok(Err(corrupt)) => read_error(env, corrupt.into()),
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Sends a world's memory to the worker of a ring, under a number of the world's own. As
+/// [`ring::handed_over`].
+#[rustler::nif(schedule = "DirtyIo")]
+fn world_handover<'a>(
+    env: Env<'a>,
+    handle: ResourceArc<Handle>,
+    ring: ResourceArc<Ring>,
+    id: u64,
+) -> Term<'a> {
+    match handle.world() {
+        Ok(world) => {
+            let segment = world.segment();
+            let sent = match segment.fd() {
+                Some(fd) => ring.hand_over(id, &[(fd, segment.len())]),
+                None => Err(HandoverError::Closed),
+            };
+            ring::handed_over(env, sent)
+        }
+        Err(closed) => error(env, closed),
+    }
+}
+
+/// Forbids the process that advanced the world, which is dead, to do so if it comes back.
+#[rustler::nif]
+fn world_fence(handle: ResourceArc<Handle>) -> Atom {
+    if let Ok(world) = handle.world() {
+        world.fence_off();
+    }
+    atoms::ok()
+}
+
+/// Gives `handle` the world of `other`, which is empty then. Whoever reads goes on with that one.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn world_replace(handle: ResourceArc<Handle>, other: ResourceArc<Handle>) -> Atom {
+    let Some(world) = other.take() else { return atoms::closed() };
+    let old = handle.0.lock().unwrap_or_else(PoisonError::into_inner).replace(world);
+    drop(old);
+    atoms::ok()
 }
 
 /// Gives the memory back; every later call answers `{:error, :closed}`.
@@ -198,6 +287,12 @@ fn world_close(handle: ResourceArc<Handle>) -> Atom {
 #[rustler::nif]
 fn world_bytes(frequency: u32) -> u64 {
     hexworld::Sphere::new(frequency).map_or(0, World::bytes)
+}
+
+fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
+    let mut binary = NewBinary::new(env, bytes.len());
+    binary.as_mut_slice().copy_from_slice(bytes);
+    binary.into()
 }
 
 /// Amounts from little-endian bytes; an odd last byte is left out, which makes the plane too short.

@@ -13,7 +13,7 @@ defmodule Mix.Tasks.Compile.Native do
 
   @recursive true
   # cargo package => what it makes, and the name it is placed under.
-  @artefacts [{"gp_nif", "cdylib", "gp_nif.so"}]
+  @artefacts [{"gp_nif", "cdylib", "gp_nif.so"}, {"gp_worker", "bin", "gp_worker"}]
   @rust_version "1.88"
 
   @impl true
