@@ -8,6 +8,8 @@ defmodule GamePlatform.Telemetry do
   * `[:game_platform, :compute, :advance, :start | :progress | :stop]`: a call of
     `GamePlatform.Compute.advance/3` began, is under way (at most once a second), ended.
   * `[:game_platform, :world, :tick, :stop]`: a world server has done a tick.
+  * `[:game_platform, :native_node, :up | :down]`: a native program serves, after the `duration` of its start; it
+    is dead, after having served for `uptime`.
 
   Durations are in native time units (`System.convert_time_unit/3`).
   """
@@ -16,7 +18,9 @@ defmodule GamePlatform.Telemetry do
     {[:compute, :advance, :start], [:monotonic_time], [:backend, :frequency, :target, :tick]},
     {[:compute, :advance, :progress], [:duration], [:backend, :frequency, :target, :tick]},
     {[:compute, :advance, :stop], [:duration], [:backend, :frequency, :target, :tick]},
-    {[:world, :tick, :stop], [:duration, :missed], [:backend, :frequency, :server, :tick]}
+    {[:world, :tick, :stop], [:duration, :missed], [:backend, :frequency, :server, :tick]},
+    {[:native_node, :up], [:duration], [:generation, :os_pid, :program]},
+    {[:native_node, :down], [:uptime], [:generation, :os_pid, :program, :reason]}
   ]
 
   @doc "Each event with the keys of its measurements and of its metadata."
