@@ -20,9 +20,9 @@ defmodule GamePlatform.MixProject do
     ]
   end
 
-  # No `mod`: a host application gets nothing started that it did not ask for.
+  # An empty supervisor: a host application gets nothing started that it did not ask for.
   def application do
-    [extra_applications: [:logger, :crypto]]
+    [mod: {GamePlatform.Application, []}, extra_applications: [:logger, :crypto]]
   end
 
   defp elixirc_paths(:test), do: ["elixir_app/lib", "test/support"]

@@ -18,7 +18,7 @@ defmodule GamePlatformTest do
     assert %{
              target_ups: 200,
              cells: 642,
-             backend: :nif,
+             backend: :node,
              frequency: 8,
              seed: 3,
              missed: missed,

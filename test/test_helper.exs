@@ -1,1 +1,2 @@
-ExUnit.start()
+# What takes minutes is run by `make soak`.
+ExUnit.start(exclude: [:soak])

@@ -20,11 +20,11 @@ defmodule GamePlatform.ComputeTest do
   end
 
   describe "digests" do
-    for {backend, threads} <- [nif: 1, nif: 2, nif: 3, beam: 1] do
+    for {backend, threads} <- [node: 1, node: 2, node: 3, nif: 1, nif: 2, nif: 3, beam: 1] do
       test "#{backend} on #{threads} threads gives the golden values" do
         for %{seed: seed, frequency: frequency, ticks: ticks, digest: digest} <- Golden.digests() do
           # The specification is slow: it gets the small worlds.
-          if unquote(backend) == :nif or frequency < 30 do
+          if unquote(backend) != :beam or frequency < 30 do
             world =
               world!(seed: seed, frequency: frequency, backend: unquote(backend), threads: unquote(threads))
 
@@ -66,7 +66,7 @@ defmodule GamePlatform.ComputeTest do
 
   describe "advancing" do
     test "is absolute or relative, and never goes back" do
-      for backend <- [:nif, :beam] do
+      for backend <- [:node, :nif, :beam] do
         world = world!(frequency: 4, backend: backend)
         assert Compute.tick(world) == {:ok, 0}
         assert Compute.advance(world, 0) == {:ok, 0}
@@ -131,7 +131,7 @@ defmodule GamePlatform.ComputeTest do
 
   describe "cells" do
     test "are those of the planes, whatever the backend" do
-      for backend <- [:nif, :beam] do
+      for backend <- [:node, :nif, :beam] do
         world = world!(frequency: 6, seed: 3, backend: backend)
         {:ok, 40} = Compute.advance(world, 40)
         {:ok, 40, {kinds, amounts}} = Compute.planes(world)
@@ -160,7 +160,7 @@ defmodule GamePlatform.ComputeTest do
 
   describe "life and death" do
     test "a closed world answers :closed" do
-      for backend <- [:nif, :beam] do
+      for backend <- [:node, :nif, :beam] do
         world = world!(frequency: 2, backend: backend)
         assert Compute.close(world) == :ok
         assert Compute.close(world) == :ok
@@ -224,7 +224,7 @@ defmodule GamePlatform.ComputeTest do
     end
 
     test "inspect is one short line" do
-      assert inspect(world!(frequency: 2, seed: 5)) == "#GamePlatform.World<nif frequency 2 seed 5>"
+      assert inspect(world!(frequency: 2, seed: 5)) == "#GamePlatform.World<node frequency 2 seed 5>"
     end
   end
 
@@ -233,7 +233,7 @@ defmodule GamePlatform.ComputeTest do
       for {option, values} <- [
             seed: [-1, 0x1_0000_0000_0000_0000, 1.0, "1", nil],
             frequency: [0, 4097, -5, 2.0, :big, nil],
-            backend: [:node, :rust, "nif", nil],
+            backend: [:dirty, :rust, "nif", nil],
             threads: [0, 257, "2"],
             ruleset: [:other, "", 7, {:text, 7}],
             name: ["world", {:local, :x}, :undefined, true, {:via, NoSuchModule, 1}],
@@ -311,7 +311,7 @@ defmodule GamePlatform.ComputeTest do
       {kinds, amounts} = {<<0::size(42)-unit(8)>>, <<0::size(42)-unit(16)>>}
       <<_, unknown::binary>> = kinds
 
-      for backend <- [:nif, :beam],
+      for backend <- [:node, :nif, :beam],
           cells <- [{"", ""}, {kinds <> "x", amounts <> "xx"}, {unknown <> <<8>>, amounts}] do
         assert {:error, {:wrong_cells, sentence}} =
                  Compute.new_world(frequency: 2, backend: backend, cells: cells)

@@ -24,7 +24,7 @@ defmodule GamePlatform.ConfigTest do
     assert Config.parse(:world, %{backend: "beam", frequency: " 7 "}) ==
              {:ok, %{backend: :beam, frequency: 7}}
 
-    for {name, text} <- [seed: "1.5", seed: "", frequency: "4097", backend: "node", backend: "Elixir.Foo"] do
+    for {name, text} <- [seed: "1.5", seed: "", frequency: "4097", backend: "dirty", backend: "Elixir.Foo"] do
       assert {:error, {:invalid_option, %{option: ^name, value: ^text}}} =
                Config.parse(:world, %{name => text})
     end

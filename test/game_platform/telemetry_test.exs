@@ -11,7 +11,7 @@ end
 defmodule GamePlatform.TelemetryTest do
   use ExUnit.Case, async: false
 
-  alias GamePlatform.{Compute, Telemetry}
+  alias GamePlatform.{Compute, NativeNode, NativePeer, Telemetry}
 
   setup do
     :persistent_term.put(:telemetry, self())
@@ -24,6 +24,9 @@ defmodule GamePlatform.TelemetryTest do
     # An advance that gives up has ended too.
     assert {:error, :timeout} = Compute.advance(world, 1_000_000_000, timeout_ms: 1_500)
     start_supervised!({GamePlatform, name: __MODULE__.Game, frequency: 2, ups: 100})
+    native = start_supervised!({NativeNode, NativePeer.options()})
+    assert {:ok, _} = NativeNode.await_up(native)
+    NativeNode.stop(native)
 
     for %{event: event, measurements: measurements, metadata: metadata} <- Telemetry.events() do
       assert_receive {^event, measured, about}, 5_000

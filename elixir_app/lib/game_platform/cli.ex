@@ -58,8 +58,21 @@ defmodule GamePlatform.CLI do
   end
 
   def describe({:native_not_loaded, %{reason: reason, hint: hint}}), do: "#{reason}; #{hint}"
+
+  def describe({:worker_not_started, %{reason: reason, hint: hint}}) do
+    reason = if is_binary(reason), do: reason, else: inspect(reason)
+    "the compute worker did not start (#{reason}); #{hint}, or choose --backend nif"
+  end
+
+  def describe({:worker_refused, %{reason: reason}}), do: "the compute worker refuses: #{reason}"
+  def describe(:worker_down), do: "the compute worker died again and again; see the log above"
   def describe({:no_picture, sentence}), do: sentence
   def describe(:threads), do: "the system gives no more threads; choose fewer with --threads"
+  def describe({reason, %{hint: hint}}), do: "#{String.replace("#{reason}", "_", " ")}: #{hint}"
+
+  def describe({reason, sentence}) when is_binary(sentence),
+    do: "#{String.replace("#{reason}", "_", " ")}: #{sentence}"
+
   def describe(sentence) when is_binary(sentence), do: sentence
   def describe(reason), do: inspect(reason)
 

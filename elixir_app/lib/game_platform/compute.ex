@@ -32,11 +32,25 @@ defmodule GamePlatform.Compute do
     * `{:name_taken, %{name: _, pid: _}}`
     * `{:native_not_loaded, %{reason: _, hint: _}}`
     * `:closed`, `:timeout`, `:busy` (ticks overtook a read again and again), `:threads` (the system gives no
-      more), `:worker_down`
+      more)
+    * `:worker_down` (workers died again and again, or none came up in time), `:corrupt_peer` (a worker wrote what
+      cannot be; it is being replaced), `{:worker_refused, %{reason: _}}`
+    * `{:worker_not_started | :distribution_not_started | :no_home | :no_directory | :socket_path_too_long |
+      :no_socket | :unsupported_otp, %{hint: _, …}}`: the worker cannot be started here; the hint says what to do
+    * `{:no_shared_memory, sentence}`: most often too many open files. A world of `:node` takes a descriptor in the
+      VM and one in the worker
+    * `{:invalid_diff, sentence}`, `{:no_picture, sentence}`
+
+  ## When a worker stops
+
+  `tick/1`, `cell/2`, `cells/2` and `diff/3` read memory and are answered at once, whatever the worker does. The others
+  wait for it, and if it hangs until that is noticed and it is replaced: two seconds with the defaults of
+  `GamePlatform.Worker`, and more if it has been replaced several times in a row. `timeout_ms:` bounds
+  `advance/3` and `advance_to/3`, give or take a tenth of a second.
   """
 
   alias GamePlatform.{Config, Native}
-  alias GamePlatform.Compute.{Beam, Memory, Nif, Ruleset, World, WorldProcess}
+  alias GamePlatform.Compute.{Beam, Memory, Nif, Node, Ring, Ruleset, Worker, World, WorldProcess}
   alias GamePlatform.Compute.Beam.Topology
 
   @type world :: World.t()
@@ -51,8 +65,11 @@ defmodule GamePlatform.Compute do
           owner: nil
         }
 
-  @backends %{nif: Nif, beam: Beam}
+  @backends %{node: Node, nif: Nif, beam: Beam}
   @max_tick Config.max_tick()
+  @grace_ms 100
+  # The longest that a process can wait.
+  @longest_ms 4_294_967_295
   @expected_world "a world, as new_world/1 returns it"
 
   defguardp is_count(n) when is_integer(n) and n >= 0 and n <= @max_tick
@@ -88,7 +105,12 @@ defmodule GamePlatform.Compute do
       {:error, {:shutdown, reason}} -> {:error, reason}
       {:error, _} -> {:error, :worker_down}
     end
+  rescue
+    # A registry that does not run.
+    ArgumentError -> no_registry(options.name)
   end
+
+  defp no_registry(name), do: Config.invalid(:name, name, "a name in a registry that runs")
 
   @doc """
   Advances `n` ticks from now and waits for the last one, without blocking a scheduler.
@@ -118,13 +140,17 @@ defmodule GamePlatform.Compute do
 
   defp advance_by(world, goal, opts) do
     with {:ok, %{timeout_ms: timeout_ms}} <- Config.validate(:call, opts),
-         do: call(world.pid, {:advance, goal, timeout_ms})
+         do: call(world.pid, {:advance, goal, timeout_ms}, patience(timeout_ms))
   end
+
+  # The world's process answers between two slices, unless its worker has stopped: until that is noticed, the
+  # caller is not to wait for it.
+  defp patience(:infinity), do: :infinity
+  defp patience(timeout_ms), do: min(timeout_ms + @grace_ms, @longest_ms)
 
   @doc "The last published tick."
   @spec tick(world) :: {:ok, non_neg_integer} | {:error, reason}
-  def tick(%World{reader: nil} = world), do: call(world.pid, :tick)
-  def tick(%World{module: module, reader: reader}), do: module.tick(reader)
+  def tick(%World{} = world), do: read(world, :tick, & &1.tick(&2))
   def tick(other), do: not_a_world(other)
 
   @doc """
@@ -147,7 +173,7 @@ defmodule GamePlatform.Compute do
   @spec cells(world, [cell_id]) :: {:ok, [cell]} | {:error, reason}
   def cells(%World{} = world, ids) do
     with :ok <- check_ids(world, ids),
-         {:ok, _tick, cells} <- read_cells(world, ids) do
+         {:ok, _tick, cells} <- read(world, {:cells, ids}, & &1.cells(&2, ids)) do
       {:ok, Enum.zip_with(ids, cells, &cell_map(world, &1, &2))}
     end
   end
@@ -165,11 +191,13 @@ defmodule GamePlatform.Compute do
     end
   end
 
-  defp read_cells(%World{reader: nil} = world, ids), do: call(world.pid, {:cells, ids})
+  # Any process reads for itself if it can. Between two slices of the world's process nothing overtakes a
+  # read, and that process can repair what is broken.
+  defp read(%World{reader: nil} = world, request, _), do: call(world.pid, request)
 
-  defp read_cells(%World{module: module, reader: reader} = world, ids) do
-    # Between two slices of its owner nothing overtakes the read.
-    with {:error, :busy} <- module.cells(reader, ids), do: call(world.pid, {:cells, ids})
+  defp read(%World{module: module, reader: reader} = world, request, fun) do
+    with {:error, reason} when reason in [:busy, :corrupt_peer] <- fun.(module, reader),
+         do: call(world.pid, request)
   end
 
   defp cell_map(world, id, {kind, amount}) do
@@ -186,6 +214,55 @@ defmodule GamePlatform.Compute do
   end
 
   def planes(other), do: not_a_world(other)
+
+  @doc """
+  What has changed since tick `since`, read from the world's memory: no ticker is asked, and none waits. It
+  leads from the cells of that tick to the present ones; `apply_diff/2` does it. Rows that have not acted
+  since are left out, and a diff of the last few ticks tells single cells.
+
+      iex> alias GamePlatform.Compute
+      iex> {:ok, world} = Compute.new_world(seed: 7, frequency: 8)
+      iex> {:ok, 0, planes} = Compute.planes(world)
+      iex> {:ok, 40} = Compute.advance(world, 40)
+      iex> {:ok, diff} = Compute.diff(world, 0)
+      iex> Compute.apply_diff(planes, diff) == Compute.planes(world)
+      true
+      iex> Compute.close(world)
+      :ok
+
+  The format is in `docs/ipc.md`. A world can tell since its first tick; `:too_old` is for the ticks
+  before one that was restored.
+  """
+  @spec diff(world, non_neg_integer, keyword) :: {:ok, binary} | {:error, reason}
+  def diff(world, since, opts \\ [])
+
+  def diff(%World{} = world, since, opts) when is_count(since) do
+    with {:ok, _} <- Config.validate(:diff, opts),
+         {:error, {:future, tick}} <- read(world, {:diff, since}, & &1.diff(&2, since)) do
+      Config.invalid(:since, since, "a tick in 0..#{tick}")
+    end
+  end
+
+  def diff(%World{}, since, _), do: Config.invalid(:since, since, "a tick in 0..#{@max_tick}")
+  def diff(other, _, _), do: not_a_world(other)
+
+  @doc """
+  Planes changed as a diff says, with the tick that they are of then. The planes must be those of the tick
+  that the diff begins at, or of one between that and its end.
+  """
+  @spec apply_diff({binary, binary}, binary) ::
+          {:ok, tick :: non_neg_integer, {binary, binary}} | {:error, reason}
+  def apply_diff({kinds, amounts}, diff) when is_binary(kinds) and is_binary(amounts) and is_binary(diff) do
+    case Native.diff_patch(kinds, amounts, diff) do
+      {:ok, tick, kinds, amounts} -> {:ok, tick, {kinds, amounts}}
+      {:error, sentence} -> {:error, {:invalid_diff, sentence}}
+    end
+  end
+
+  def apply_diff({kinds, amounts}, diff) when is_binary(kinds) and is_binary(amounts),
+    do: Config.invalid(:diff, diff, "a binary, as diff/3 returns it")
+
+  def apply_diff(planes, _), do: Config.invalid(:planes, planes, "{kinds, amounts}, as planes/1 returns them")
 
   @doc """
   The ids around a cell in order of direction, each a left turn from the one before: six, or five at the
@@ -231,27 +308,72 @@ defmodule GamePlatform.Compute do
   """
   @spec world(GenServer.name()) :: {:ok, world} | {:error, reason}
   def world(name) do
-    with {:ok, name} <- Config.check(:name, name) do
-      pid = if name, do: GenServer.whereis(name)
-
+    with {:ok, name} <- Config.check(:name, name),
+         {:ok, pid} <- whereis(name) do
       cond do
         pid == nil -> {:error, :closed}
         WorldProcess.world?(pid) -> call(pid, :world)
+        # It has just ended, and nothing tells what it was.
+        node(pid) == node() and not Process.alive?(pid) -> {:error, :closed}
         true -> Config.invalid(:name, name, "the name of a world")
       end
     end
   end
 
+  defp whereis(nil), do: {:ok, nil}
+
+  defp whereis(name) do
+    {:ok, GenServer.whereis(name)}
+  rescue
+    ArgumentError -> no_registry(name)
+  end
+
   @doc """
-  What computes here: `backend` is the default one, `backends` all of them; `workers` and `doorbell` are
-  empty while worlds are computed inside the BEAM.
+  One round trip to a compute worker through shared memory, in nanoseconds.
+
+  The worker stays awake for some microseconds after a request, so the second of two in a row is what a busy
+  one costs.
+
+  ## Options
+
+  #{Config.docs(:ping)}
+  """
+  @spec ping(keyword) :: {:ok, nanoseconds :: pos_integer} | {:error, reason}
+  def ping(opts \\ [])
+  # Checking options takes longer than the round trip.
+  def ping([]), do: ping(Worker.default(), :infinity)
+
+  def ping(opts) do
+    with {:ok, %{worker: worker, timeout_ms: timeout_ms}} <- Config.validate(:ping, opts),
+         do: ping(worker, timeout_ms)
+  end
+
+  defp ping(worker, timeout_ms) do
+    with :ok <- Native.status(), {:ok, up} <- Worker.up(worker, timeout_ms) do
+      with {:error, :corrupt_peer} = error <- Ring.ping(up.ring, timeout_ms) do
+        Worker.report_corrupt(worker, up, "ping")
+        error
+      end
+    end
+  end
+
+  @doc """
+  What computes here: `backend` is the default one, `backends` all of them, `doorbell` how sleeping peers are
+  woken, and `workers` the processes that run now. Of each:
+
+    * `name`, `node`, `os_pid`, `state` (`:starting`, `:up`, `:down` or `:backoff`), `generation`, `restarts`,
+      `last_exit`
+    * `in_flight` of `slots`: calls under way
+    * `submitted` calls; `hits`: answered while the caller spun; `parks`: answered by message; `wakes`: the worker had
+      to be woken; `busy`: refused
+    * `taken`, `sleeps`, `spins_won` (found work while it stayed awake), `beat`, `progress`: what the worker counts
   """
   @spec info() :: %{atom => term}
   def info do
     native = if Native.status() == :ok, do: Native.native_info(), else: %{}
 
     Map.merge(
-      %{backend: :nif, backends: Map.keys(@backends), doorbell: nil, workers: []},
+      %{backend: :node, backends: Map.keys(@backends), doorbell: :futex, workers: Worker.infos()},
       native
     )
   end
@@ -271,9 +393,10 @@ defmodule GamePlatform.Compute do
   defp not_a_world(other), do: Config.invalid(:world, other, @expected_world)
 
   # A world's process ends with its world, so an exit is the answer to the call.
-  defp call(server, request) do
-    GenServer.call(server, request, :infinity)
+  defp call(server, request, timeout \\ :infinity) do
+    GenServer.call(server, request, timeout)
   catch
+    :exit, {:timeout, {GenServer, :call, _}} -> {:error, :timeout}
     :exit, {{:shutdown, reason}, {GenServer, :call, _}} -> {:error, reason}
     :exit, {reason, {GenServer, :call, _}} when reason in [:noproc, :normal, :shutdown] -> {:error, :closed}
     :exit, {_, {GenServer, :call, _}} -> {:error, :worker_down}

@@ -27,9 +27,16 @@ defmodule GamePlatform.Config do
       doc: "pieces an icosahedron edge is cut in; the world has 10·f² + 2 cells"
     ],
     backend: [
-      type: {:in, [:nif, :beam]},
-      default: :nif,
-      doc: "`:nif` is the native kernel on dirty schedulers, `:beam` the specification in plain Elixir"
+      type: {:in, [:node, :nif, :beam]},
+      default: :node,
+      doc:
+        "`:node` is the native kernel in a worker process, which may die, `:nif` the same on dirty schedulers, `:beam` the specification in plain Elixir"
+    ],
+    worker: [
+      type: :worker,
+      default: GamePlatform.Compute.Worker,
+      doc:
+        "the worker of a world whose backend is `:node`; the default one is shared, and starts with the first world"
     ],
     threads: [type: {:integer, 1, 256}, default: :cores, doc: "threads that a tick may use"],
     ruleset: [
@@ -58,8 +65,10 @@ defmodule GamePlatform.Config do
   ]
 
   @groups %{
-    world: [:seed, :frequency, :backend, :threads, :ruleset, :name, :cells, :max_bytes],
-    server: [:seed, :frequency, :backend, :threads, :ruleset, :max_bytes, :ups],
+    world: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :name, :cells, :max_bytes],
+    server: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups],
+    ping: [:worker, :timeout_ms],
+    diff: [],
     picture: [:size, :longitude, :latitude],
     call: [:timeout_ms]
   }
@@ -85,7 +94,8 @@ defmodule GamePlatform.Config do
 
       Keyword.drop(opts, names) != [] ->
         [{unknown, value} | _] = Keyword.drop(opts, names)
-        invalid(unknown, value, "one of the options #{Enum.join(names, ", ")}")
+        known = if names == [], do: "no options", else: "one of the options #{Enum.join(names, ", ")}"
+        invalid(unknown, value, known)
 
       true ->
         collect(names, fn name ->
@@ -194,10 +204,16 @@ defmodule GamePlatform.Config do
     type = @schema[name][:type]
 
     case parse_as(type, text) do
-      {:ok, value} -> if fits?(type, value), do: {:ok, value}, else: invalid(name, text, expected(type))
-      :error -> invalid(name, text, expected(type))
+      {:ok, value} -> if fits?(type, value), do: {:ok, value}, else: invalid(name, text, expected_text(type))
+      :error -> invalid(name, text, expected_text(type))
     end
   end
+
+  # What can be typed is not what can be written in Elixir.
+  defp expected_text({:in, values}), do: one_of(values, &Atom.to_string/1)
+  defp expected_text(:ruleset), do: "a path"
+  defp expected_text(:max_bytes), do: "a number of bytes"
+  defp expected_text(type), do: expected(type)
 
   defp parse_as({:integer, _, _}, text), do: whole(text)
   defp parse_as(:max_bytes, text), do: whole(text)
@@ -226,6 +242,7 @@ defmodule GamePlatform.Config do
 
   defp fits?({:integer, low, high}, n), do: is_integer(n) and n >= low and n <= high
   defp fits?({:in, values}, value), do: value in values
+  defp fits?(:worker, name), do: is_atom(name) and name not in [nil, :undefined, true, false]
   defp fits?(:ruleset, {:text, text}), do: is_binary(text)
   defp fits?(:ruleset, source), do: source == :default or (is_binary(source) and source != "")
   defp fits?(:name, {:global, _}), do: true
@@ -245,13 +262,21 @@ defmodule GamePlatform.Config do
   defp fits?(:timeout, ms), do: ms == :infinity or (is_integer(ms) and ms >= 0 and ms <= 4_294_967_295)
 
   defp expected({:integer, low, high}), do: "an integer in #{low}..#{high}"
-  defp expected({:in, values}), do: Enum.map_join(values, " or ", &inspect/1)
+
+  defp expected({:in, values}), do: one_of(values, &inspect/1)
+
+  defp expected(:worker), do: "the name of a worker"
   defp expected(:ruleset), do: ":default, a path, or {:text, toml}"
   defp expected(:name), do: "an atom, {:global, term} or {:via, module, term}"
   defp expected(:cells), do: "{kinds, amounts}, binaries of one and of two bytes a cell"
   defp expected(:max_bytes), do: ":free or a number of bytes"
   defp expected(:degrees), do: "degrees in -360..360"
   defp expected(:timeout), do: ":infinity or milliseconds in 0..4294967295"
+
+  defp one_of(values, show) do
+    {last, first} = List.pop_at(values, -1)
+    Enum.map_join(first, ", ", show) <> " or " <> show.(last)
+  end
 
   defp sentence(text), do: String.capitalize(String.first(text)) <> String.slice(text, 1..-1//1)
   defp shown(:cores), do: "one for each core"

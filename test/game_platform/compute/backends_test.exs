@@ -18,17 +18,23 @@ defmodule GamePlatform.Compute.BackendsTest do
       opts = [seed: seed, frequency: frequency, ruleset: {:text, text}, cells: cells]
       ticks = if frequency > 6, do: 4, else: 20
 
-      [spec, native] =
-        for backend <- [:beam, :nif] do
+      since = Enum.random(0..ticks)
+
+      [spec, native, node] =
+        for backend <- [:beam, :nif, :node] do
           {:ok, world} = Compute.new_world([backend: backend, threads: rem(n, 3) + 1] ++ opts)
-          {:ok, ^ticks} = Compute.advance(world, ticks)
+          {:ok, ^since} = Compute.advance(world, since)
+          {:ok, ^since, before} = Compute.planes(world)
+          {:ok, ^ticks} = Compute.advance_to(world, ticks)
           {:ok, ^ticks, planes} = Compute.planes(world)
+          {:ok, diff} = Compute.diff(world, since)
+          assert Compute.apply_diff(before, diff) == {:ok, ticks, planes}, "diff on #{backend}\n#{text}"
           {:ok, digest} = Compute.digest(world)
           Compute.close(world)
           {planes, digest}
         end
 
-      assert spec == native, "seed #{seed}, frequency #{frequency}\n#{text}"
+      assert spec == native and native == node, "seed #{seed}, frequency #{frequency}\n#{text}"
     end
   end
 
@@ -47,8 +53,8 @@ defmodule GamePlatform.Compute.BackendsTest do
   end
 
   defp assert_same_digest(opts, ticks) do
-    [spec, native] =
-      for backend <- [:beam, :nif] do
+    digests =
+      for backend <- [:beam, :nif, :node] do
         {:ok, world} = Compute.new_world([backend: backend] ++ opts)
         {:ok, ^ticks} = Compute.advance(world, ticks)
         {:ok, digest} = Compute.digest(world)
@@ -56,6 +62,6 @@ defmodule GamePlatform.Compute.BackendsTest do
         digest
       end
 
-    assert spec == native, inspect(opts)
+    assert [_] = Enum.uniq(digests), inspect(opts)
   end
 end

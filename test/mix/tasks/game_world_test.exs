@@ -9,7 +9,7 @@ defmodule Mix.Tasks.Game.WorldTest do
     %{digest: digest} = Enum.find(GamePlatform.Golden.digests(), &(&1.seed == 7 and &1.frequency == 24))
     args = ~w(--seed 7 --frequency 24 --ticks 200 --digest)
 
-    for more <- [[], ~w(--threads 2), ~w(--backend beam)] do
+    for more <- [[], ~w(--threads 2), ~w(--backend nif), ~w(--backend beam)] do
       assert [first, "digest " <> hex] = String.split(run(args ++ more), "\n", trim: true)
       assert first =~ ~r/^tick 200, 5,762 cells, [\d.]+ [kMG]? ?cells\/s$/
       assert Base.decode16!(hex, case: :lower) == digest
@@ -34,7 +34,7 @@ defmodule Mix.Tasks.Game.WorldTest do
     for {args, line} <- [
           {~w(--frequency 0), "frequency is \"0\", expected an integer in 1..4096"},
           {~w(--seed -1), "seed is \"-1\", expected an integer in 0..18446744073709551615"},
-          {~w(--backend fast), "backend is \"fast\", expected :nif or :beam"},
+          {~w(--backend fast), "backend is \"fast\", expected node, nif or beam"},
           {~w(--ticks many), "--ticks is \"many\", expected a whole number in 0..9007199254740991"},
           {~w(--frequency), "--frequency is unknown or lacks its value; see `mix help game.world`"},
           {~w(--fast), "--fast is unknown or lacks its value; see `mix help game.world`"},

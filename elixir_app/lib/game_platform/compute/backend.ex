@@ -1,14 +1,20 @@
 defmodule GamePlatform.Compute.Backend do
   @moduledoc false
   # What a compute backend does. One process owns the state and makes all calls; what `reader/1` returns may
-  # be given to `tick/1` and `cells/2` by any process.
+  # be given to `tick/1`, `cells/2` and `diff/2` by any process.
   #
   # Long work comes in slices of about `slice_us` microseconds, so that the owner can answer and give
   # up in between; a tick that a slice ends in goes on in the next one.
 
   @type state :: term
   @type ruleset :: GamePlatform.Compute.Ruleset.t()
-  @type options :: %{frequency: pos_integer, seed: non_neg_integer, threads: pos_integer, ruleset: ruleset}
+  @type options :: %{
+          frequency: pos_integer,
+          seed: non_neg_integer,
+          threads: pos_integer,
+          ruleset: ruleset,
+          worker: atom
+        }
   @type cell :: {kind :: 0..7, amount :: 0..65535}
 
   @doc "Bytes that a world of this frequency takes."
@@ -21,15 +27,20 @@ defmodule GamePlatform.Compute.Backend do
   @callback fill(state, kinds :: binary, amounts :: binary) :: {:ok, state} | {:error, term}
   @doc "Ticks towards `target`; true once it is reached. A target that has passed is reached."
   @callback advance(state, target :: non_neg_integer, slice_us :: pos_integer) ::
-              {:ok, tick :: non_neg_integer, boolean, state} | {:error, term}
+              {:ok, tick :: non_neg_integer, boolean, state} | {:error, term} | {:error, term, state}
   @doc "The canonical digest."
-  @callback digest(state) :: {:ok, <<_::256>>} | {:error, term}
+  @callback digest(state) :: {:ok, <<_::256>>, state} | {:error, term}
   @doc "The last published tick."
   @callback tick(state) :: {:ok, non_neg_integer} | {:error, term}
   @doc "Cells by id, all at one tick. The ids exist."
   @callback cells(state, [non_neg_integer]) :: {:ok, non_neg_integer, [cell]} | {:error, term}
   @doc "All cells as planes, as `fill/3` takes them."
   @callback planes(state) :: {:ok, tick :: non_neg_integer, binary, binary} | {:error, term}
+  @doc "What has changed since a tick, in the form of `native/hexworld/src/diff.rs`."
+  @callback diff(state, since :: non_neg_integer) ::
+              {:ok, binary} | {:error, {:future, tick :: non_neg_integer} | term}
+  @doc "Called when a read answered `:corrupt_peer`: makes the world whole again."
+  @callback repair(state) :: {:ok, state} | {:error, term}
   @doc "What any process can read published cells and ticks with, or nil if only the owner can."
   @callback reader(state) :: term
   @doc "Gives everything back."

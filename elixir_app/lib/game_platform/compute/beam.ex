@@ -25,6 +25,8 @@ defmodule GamePlatform.Compute.Beam do
        tick: 0,
        cells: %{},
        slots: nil,
+       # The tick since when a row is as it is, of those that have acted.
+       stamps: %{},
        # Generation under way: the next row and what the noise remembers.
        generated: {0, %{}},
        # A tick under way: the rows still to act and the cells that those before have changed.
@@ -91,7 +93,10 @@ defmodule GamePlatform.Compute.Beam do
 
   # One row, or the end of the tick: only then is anything changed that others see.
   defp step(%{acting: {[], changed}} = state) do
-    %{state | tick: state.tick + 1, acting: nil, cells: Enum.into(changed, state.cells)}
+    {_, by_slot} = state.slots
+    acted = Map.get(by_slot, rem(state.tick, state.ruleset["beat"]), [])
+    stamps = Enum.reduce(acted, state.stamps, &Map.put(&2, &1, state.tick + 1))
+    %{state | tick: state.tick + 1, acting: nil, cells: Enum.into(changed, state.cells), stamps: stamps}
   end
 
   defp step(%{acting: {[row | rows], changed}} = state) do
@@ -116,7 +121,7 @@ defmodule GamePlatform.Compute.Beam do
       end
 
     header = <<"gpw1", state.f::32-little, state.tick::64-little, state.seed::64-little, state.hash::binary>>
-    {:ok, Native.hash_blake3(IO.iodata_to_binary([header | chunks]))}
+    {:ok, Native.hash_blake3(IO.iodata_to_binary([header | chunks])), state}
   end
 
   @impl true
@@ -132,6 +137,29 @@ defmodule GamePlatform.Compute.Beam do
     amounts = for id <- ids, into: <<>>, do: <<elem(state.cells[id], 1)::16-little>>
     {:ok, state.tick, kinds, amounts}
   end
+
+  # Whole rows: a diff may tell more than has changed.
+  @impl true
+  def diff(%{tick: tick}, since) when since > tick, do: {:error, {:future, tick}}
+
+  def diff(state, since) do
+    rows = for {row, stamp} <- state.stamps, stamp > since, do: row
+
+    told =
+      for row <- Enum.sort(rows) do
+        cells = for id <- Topology.row_cells(state.f, row), do: state.cells[id]
+        kinds = for {kind, _} <- cells, into: <<>>, do: <<kind>>
+        amounts = for {_, amount} <- cells, into: <<>>, do: <<amount::16-little>>
+        [<<row::32-little, 0>>, kinds, amounts]
+      end
+
+    header = <<"gpd1", state.f::32-little, since::64-little, state.tick::64-little, length(rows)::32-little>>
+
+    {:ok, IO.iodata_to_binary([header | told])}
+  end
+
+  @impl true
+  def repair(_state), do: {:error, :corrupt_peer}
 
   @impl true
   def reader(_state), do: nil

@@ -15,7 +15,7 @@ defmodule GamePlatform.Compute.Nif do
 
   @impl true
   def new(%{frequency: frequency, seed: seed, threads: threads, ruleset: ruleset}) do
-    Native.world_new(frequency, seed, ruleset.text, threads)
+    Native.world_new(frequency, seed, ruleset.text, threads, false)
   end
 
   @impl true
@@ -34,7 +34,9 @@ defmodule GamePlatform.Compute.Nif do
   end
 
   @impl true
-  def digest(world), do: Native.world_digest(world)
+  def digest(world) do
+    with {:ok, digest} <- Native.world_digest(world), do: {:ok, digest, world}
+  end
 
   @impl true
   def tick(world), do: Native.world_tick(world)
@@ -45,6 +47,13 @@ defmodule GamePlatform.Compute.Nif do
 
   @impl true
   def planes(world), do: Native.world_planes(world)
+
+  @impl true
+  def diff(world, since), do: Native.world_diff(world, since)
+
+  # Nobody else writes this memory.
+  @impl true
+  def repair(_world), do: {:error, :corrupt_peer}
 
   @impl true
   def reader(world), do: world

@@ -11,7 +11,7 @@ defmodule GamePlatform.Compute.World do
 
   @type t :: %__MODULE__{
           pid: pid,
-          backend: :nif | :beam,
+          backend: :node | :nif | :beam,
           module: module,
           reader: term,
           frequency: pos_integer,

@@ -89,11 +89,17 @@ defmodule GamePlatform.Compute.WorldProcess do
 
   def handle_call(:world, _, state), do: {:reply, {:ok, state.world}, state}
   def handle_call(:tick, _, state), do: {:reply, {:ok, state.tick}, state}
-  def handle_call(:digest, _, state), do: {:reply, state.module.digest(state.backend), state}
-  def handle_call(:planes, _, state), do: {:reply, state.module.planes(state.backend), state}
 
-  def handle_call({:cells, ids}, _, state),
-    do: {:reply, state.module.cells(state.backend, ids), state}
+  def handle_call(:digest, _, state) do
+    case state.module.digest(state.backend) do
+      {:ok, digest, backend} -> {:reply, {:ok, digest}, %{state | backend: backend}}
+      error -> {:reply, error, state}
+    end
+  end
+
+  def handle_call(:planes, _, state), do: read(state, & &1.module.planes(&1.backend))
+  def handle_call({:cells, ids}, _, state), do: read(state, & &1.module.cells(&1.backend, ids))
+  def handle_call({:diff, since}, _, state), do: read(state, & &1.module.diff(&1.backend, since))
 
   def handle_call(:close, _, state), do: {:stop, :normal, :ok, state}
 
@@ -113,6 +119,17 @@ defmodule GamePlatform.Compute.WorldProcess do
 
   @impl true
   def terminate(_, state), do: state.module.close(state.backend)
+
+  # Once more after a repair, if the memory of the world turns out to be broken.
+  defp read(state, fun) do
+    with {:error, :corrupt_peer} <- fun.(state),
+         {:ok, backend} <- state.module.repair(state.backend) do
+      state = %{state | backend: backend}
+      {:reply, fun.(state), state}
+    else
+      answer -> {:reply, answer, state}
+    end
+  end
 
   # Asks for a slice, once.
   defp slice(%{slicing: true} = state), do: state
@@ -152,21 +169,29 @@ defmodule GamePlatform.Compute.WorldProcess do
   defp work(%Job{target: nil} = job, state) do
     target =
       case job.goal do
-        {:by, n} -> state.tick + n
+        {:by, n} -> now(state) + n
         {:to, tick} -> tick
       end
 
     if target <= Config.max_tick() do
       job |> begin(target, state) |> advance(state)
     else
-      left = Config.max_tick() - state.tick
-      finish(job, Config.invalid(:n, target - state.tick, "at most #{left} ticks more"), state)
+      left = Config.max_tick() - now(state)
+      finish(job, Config.invalid(:n, target - now(state), "at most #{left} ticks more"), state)
 
       {:noreply, slice(state)}
     end
   end
 
   defp work(job, state), do: advance(job, state)
+
+  # An advance that ended with an error may have come further than it was answered.
+  defp now(state) do
+    case state.module.tick(state.backend) do
+      {:ok, tick} -> max(tick, state.tick)
+      {:error, _} -> state.tick
+    end
+  end
 
   defp begin(job, target, state) do
     now = System.monotonic_time()
@@ -184,6 +209,10 @@ defmodule GamePlatform.Compute.WorldProcess do
       {:ok, tick, false, backend} ->
         state = %{state | tick: tick, backend: backend}
         {:noreply, slice(%{state | jobs: :queue.in_r(report(job, state), state.jobs)})}
+
+      {:error, reason, backend} ->
+        finish(job, {:error, reason}, state)
+        {:noreply, slice(%{state | backend: backend})}
 
       {:error, reason} ->
         finish(job, {:error, reason}, state)

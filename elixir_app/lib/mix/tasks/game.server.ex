@@ -37,7 +37,7 @@ defmodule Mix.Tasks.Game.Server do
     send(stopper, {:running, platform})
     {:ok, world} = GamePlatform.world()
     threads = options[:threads] || System.schedulers_online()
-    kernel = if world.backend == :nif, do: " #{Compute.info().isa}, #{threads} threads", else: ""
+    kernel = if world.backend in [:node, :nif], do: " #{Compute.info().isa}, #{threads} threads", else: ""
 
     IO.puts(
       "world of #{CLI.grouped(world.cells)} cells: frequency #{world.frequency}, seed #{world.seed}, " <>

@@ -78,9 +78,10 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   def handle_call(:world, _, state), do: {:reply, {:ok, state.world}, state}
 
   def handle_call(:stats, _, state) do
-    state = if :queue.is_empty(state.done), do: state, else: forget(state, now_us())
+    now = now_us()
+    state = if :queue.is_empty(state.done), do: state, else: forget(state, now)
     durations = state.done |> :queue.to_list() |> Enum.map(&elem(&1, 1)) |> Enum.sort()
-    ups = rate(state.done)
+    ups = rate(state.done, now, 2_000_000 / state.schedule.ups)
 
     stats = %{
       tick: state.tick,
@@ -117,11 +118,12 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
       else: state
   end
 
-  # Updates per second between the first and the last tick of the window.
-  defp rate(done) do
+  # Updates per second between the first and the last tick of the window, or until now if the next is overdue.
+  defp rate(done, now, overdue_us) do
     with {:value, {first, _}} <- :queue.peek(done),
          {:value, {last, _}} when last > first <- :queue.peek_r(done) do
-      Float.round((:queue.len(done) - 1) * 1_000_000 / (last - first), 1)
+      until = if now - last > overdue_us, do: now, else: last
+      Float.round((:queue.len(done) - 1) * 1_000_000 / (until - first), 1)
     else
       _ -> 0.0
     end
