@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod rivals;
+pub mod spin;
 pub mod tick;
 pub mod timing;
 

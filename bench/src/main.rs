@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: gp_bench tick [--quick]";
+const USAGE: &str = "usage: gp_bench tick|spin [--quick]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let print = |row| println!("{}", serde_json::to_string(&row).expect("plain data"));
     match args.first().map(String::as_str) {
         Some("tick") => bench::tick::run(quick, print),
+        Some("spin") => bench::spin::run(quick, print),
         Some("--help" | "-h") => println!("{USAGE}"),
         _ => {
             eprintln!("{USAGE}");

@@ -3,10 +3,10 @@ defmodule Mix.Tasks.Bench do
   @moduledoc """
   Runs benchmarks and prints a table. `bench/README.md` says what each asks and how it is measured.
 
-      mix bench tick
+      mix bench ipc
       mix bench all --quick --json results.json
 
-  Suites: `tick`, `all`. `--quick` stays under a minute. `--json FILE` writes
+  Suites: `ipc`, `tick`, `all`. `--quick` stays under a minute. `--json FILE` writes
   `{"machine": {…}, "results": [{"suite", "case", "metric", "unit", "value", "baseline", "baseline_value",
   "ratio"}]}`; `-` is standard output, and then the table goes to standard error.
   """
@@ -16,7 +16,7 @@ defmodule Mix.Tasks.Bench do
   alias Mix.Tasks.Compile.Native
 
   @requirements ["app.start"]
-  @suites ["tick"]
+  @suites ["ipc", "tick"]
 
   @impl true
   def run(args) do
@@ -37,6 +37,11 @@ defmodule Mix.Tasks.Bench do
   end
 
   defp parse!(args) do
+    if Enum.any?(args, &(&1 in ["--help", "-h"])) do
+      Mix.Task.run("help", ["bench"])
+      System.halt(0)
+    end
+
     case OptionParser.parse(args, strict: [json: :string, quick: :boolean]) do
       {opts, names, []} ->
         names = Enum.uniq(names)
@@ -49,6 +54,14 @@ defmodule Mix.Tasks.Bench do
       {_, _, [{flag, _} | _]} ->
         Mix.raise("#{flag} is unknown or lacks its value; see `mix help bench`")
     end
+  end
+
+  # What is measured from Elixir lies beside the native benchmarks, and is compiled when it is run.
+  defp suite("ipc", quick?, print) do
+    print.("ipc: a call to another process through shared memory, beside other ways to make one")
+    raw_spin = for row <- native("spin", quick?), do: {String.to_atom(row["metric"]), row["value"]}
+    [{module, _}] = root() |> Path.join("bench/ipc.exs") |> Code.require_file()
+    module.run(quick?, raw_spin)
   end
 
   defp suite("tick", quick?, print) do
@@ -79,23 +92,28 @@ defmodule Mix.Tasks.Bench do
   end
 
   defp native(suite, quick?) do
-    root = Path.dirname(Mix.Project.project_file())
     args = ["run", "--release", "--quiet", "-p", "bench", "--bin", "gp_bench", "--", suite]
 
     cargo = CLI.ok!(Native.find_cargo())
 
-    case System.cmd(cargo, args ++ if(quick?, do: ["--quick"], else: []), cd: root) do
+    case System.cmd(cargo, args ++ if(quick?, do: ["--quick"], else: []), cd: root()) do
       {lines, 0} -> for line <- String.split(lines, "\n", trim: true), do: CLI.ok!(JSON.decode(line))
       {_, status} -> Mix.raise("gp_bench stopped with status #{status}, see above")
     end
   end
 
+  defp root, do: Path.dirname(Mix.Project.project_file())
+
   defp table(rows) do
     lines =
       for row <- rows do
         ratio = if row["ratio"], do: "#{:erlang.float_to_binary(row["ratio"] / 1, decimals: 2)}x", else: ""
-        rival = if row["baseline"], do: "#{row["baseline"]} #{CLI.si(row["baseline_value"])}", else: ""
-        [row["case"], "#{CLI.si(row["value"])}#{row["unit"]}", ratio, rival]
+
+        rival =
+          if row["baseline"], do: "#{row["baseline"]} #{figure(row["baseline_value"], row["unit"])}", else: ""
+
+        name = if row["metric"] =~ ~r/^p\d/, do: "#{row["case"]} #{row["metric"]}", else: row["case"]
+        [name, figure(row["value"], row["unit"]), ratio, rival]
       end
 
     header = ["case", "value", "ratio", "rival"]
@@ -110,6 +128,10 @@ defmodule Mix.Tasks.Bench do
       |> String.trim_trailing()
     end)
   end
+
+  defp figure(value, "ns"), do: "#{:erlang.float_to_binary(value / 1000, decimals: 2)} µs"
+  defp figure(value, "%"), do: "#{:erlang.float_to_binary(value / 1, decimals: 2)} %"
+  defp figure(value, unit), do: "#{CLI.si(value)}#{unit}"
 
   defp machine do
     %{
