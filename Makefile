@@ -1,6 +1,6 @@
 # What people type. Everything here works on a fresh clone.
 .DEFAULT_GOAL := run
-.PHONY: run setup test bench
+.PHONY: run setup test soak bench
 
 # A bare machine has no locale, and Elixir wants UTF-8.
 export LC_ALL ?= C.UTF-8
@@ -14,6 +14,10 @@ setup:
 
 test: setup
 	@scripts/test
+
+# Minutes of kills and garbage; SOAK_KILLS and SOAK_GARBAGE say how many.
+soak: setup
+	@mix test --only soak test/soak
 
 bench: setup
 	@mix bench all

@@ -1,5 +1,5 @@
 defmodule GamePlatform.ReadmeTest do
-  use ExUnit.Case, async: true
+  use ExUnit.Case, async: false
 
   doctest GamePlatform.Readme
 
