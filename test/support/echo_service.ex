@@ -8,7 +8,7 @@ defmodule GamePlatform.EchoService do
   @doc "Builds it; returns the path of the program."
   def build do
     {:ok, cargo} = Mix.Tasks.Compile.Native.find_cargo()
-    args = ~w(build --quiet -p shm --example echo_service --message-format=json-render-diagnostics)
+    args = ~w(build --quiet --workspace --example echo_service --message-format=json-render-diagnostics)
     {output, 0} = System.cmd(cargo, args)
     [_, path] = Regex.run(~r/"executable":"([^"]*echo_service)"/, output)
     path

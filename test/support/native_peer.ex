@@ -17,7 +17,7 @@ defmodule GamePlatform.NativePeer do
 
   defp build do
     {:ok, cargo} = Mix.Tasks.Compile.Native.find_cargo()
-    args = ~w(build --quiet -p dist --example peer --message-format=json-render-diagnostics)
+    args = ~w(build --quiet --workspace --example peer --message-format=json-render-diagnostics)
     {out, 0} = System.cmd(cargo, args)
     [_, path] = Regex.run(~r/"executable":"([^"]+)"/, out)
     path

@@ -234,6 +234,8 @@ async fn a_name_that_is_connected_already_is_replaced() {
     let (first, driver) = connect(&beam.options("same")).await.unwrap();
     let ended = tokio::spawn(driver.run());
     let mut process = first.spawn();
+    // The BEAM has it among its connections by now, not only among those to come.
+    assert_eq!(shown(&first, "ok").await, "ok");
     let second = beam.node("same").await;
     serve(second.register("echo").unwrap());
     assert_eq!(shown(&second, "gen_server:call({echo, 'same@127.0.0.1'}, 1)").await, "{ok,1}");
