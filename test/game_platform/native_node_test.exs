@@ -95,14 +95,14 @@ defmodule GamePlatform.NativeNodeTest do
     name = :"native_#{System.unique_integer([:positive])}"
     options = Keyword.put(NativePeer.options([], []), :name, name)
     {:ok, supervisor} = Supervisor.start_link([{NativeNode, options}], strategy: :one_for_one)
-    {up, _} = await_up!(name)
+    {up, first_run} = await_up!(name)
     NativePeer.signal(up.os_pid, "STOP")
     first = Process.whereis(name)
     Process.exit(first, :kill)
     wait_until(fn -> Process.whereis(name) not in [nil, first] end)
     {next, run} = await_up!(name)
     assert next.os_pid != up.os_pid
-    refute NativePeer.alive?(up.os_pid)
+    assert alone?(first_run)
     Supervisor.stop(supervisor)
     assert alone?(run)
   end

@@ -87,7 +87,8 @@ impl Connection {
     pub fn clean(&self) {
         let Some(socket) = self.socket.as_deref().filter(|_| self.cookie_stdin) else { return };
         match socket.parent() {
-            Some(dir) if is_private(dir) => drop(std::fs::remove_dir_all(dir)),
+            // Another thread may be writing there: then it is not empty at the first attempt.
+            Some(dir) if is_private(dir) => drop((0..100).find(|_| std::fs::remove_dir_all(dir).is_ok())),
             _ => drop(std::fs::remove_file(socket)),
         }
     }

@@ -215,6 +215,7 @@ defmodule GamePlatform.NativeNode.Server do
 
       {program, generation} ->
         Program.kill_and_wait(program)
+        File.rm_rf(program.dir)
         generation
     end
   end
