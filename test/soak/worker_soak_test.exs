@@ -31,14 +31,6 @@ defmodule GamePlatform.WorkerSoakTest do
     %{worker: worker}
   end
 
-  defp uninterrupted(opts, ticks) do
-    {:ok, world} = Compute.new_world([backend: :nif] ++ opts)
-    {:ok, ^ticks} = Compute.advance(world, ticks)
-    {:ok, digest} = Compute.digest(world)
-    Compute.close(world)
-    digest
-  end
-
   defp note(key, text), do: Agent.update(__MODULE__, &Map.put(&1, key, text))
 
   test "kills at random ticks", %{worker: worker} do

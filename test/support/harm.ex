@@ -15,6 +15,15 @@ defmodule GamePlatform.Harm do
     up(name)
   end
 
+  @doc "The digest of a world that nobody disturbs: it is advanced in the BEAM."
+  def uninterrupted(opts, ticks) do
+    {:ok, world} = Compute.new_world([backend: :nif] ++ opts)
+    {:ok, ^ticks} = Compute.advance(world, ticks)
+    {:ok, digest} = Compute.digest(world)
+    Compute.close(world)
+    digest
+  end
+
   def up(name) do
     {:ok, up} = Worker.up(name)
     up

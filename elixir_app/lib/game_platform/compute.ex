@@ -31,7 +31,7 @@ defmodule GamePlatform.Compute do
     * `{:wrong_cells, sentence}`: the option `:cells` does not fit the world
     * `{:name_taken, %{name: _, pid: _}}`
     * `{:native_not_loaded, %{reason: _, hint: _}}`
-    * `:closed`, `:timeout`, `:busy` (ticks overtook a read again and again), `:threads` (the system gives no
+    * `:closed`, `:timeout`, `:busy` (ticks overtook a read again and again, or a ping found the ring full), `:threads` (the system gives no
       more)
     * `:worker_down` (workers died again and again, or none came up in time), `:corrupt_peer` (a worker wrote what
       cannot be; it is being replaced), `{:worker_refused, %{reason: _}}`

@@ -20,15 +20,6 @@ defmodule GamePlatform.Compute.NodeTest do
     Map.put(start_worker(worker, context[:worker] || []), :worker, worker)
   end
 
-  # What nobody disturbs.
-  defp uninterrupted(opts, ticks) do
-    {:ok, world} = Compute.new_world([backend: :nif] ++ opts)
-    {:ok, ^ticks} = Compute.advance(world, ticks)
-    {:ok, digest} = Compute.digest(world)
-    Compute.close(world)
-    digest
-  end
-
   defp advance_async(world, ticks), do: Task.async(fn -> Compute.advance(world, ticks) end)
 
   defp kill_in_advance(opts, worker, ticks) do
@@ -204,6 +195,31 @@ defmodule GamePlatform.Compute.NodeTest do
     # All blocks are free again.
     for _ <- 1..40, do: assert(Ring.echo(up.ring, "again") == {:ok, "again"})
   end
+
+  @tag worker: [hang_checks: 100_000]
+  test "a full ring is waited for", %{worker: worker} do
+    opts = [seed: 6, frequency: 8]
+    [world, closed] = for _ <- 1..2, do: ok(Compute.new_world([worker: worker] ++ opts))
+    for world <- [world, closed], do: {:ok, 1} = Compute.advance(world, 1)
+    up = up(worker)
+    stop(up)
+    calls = for _ <- 1..info(worker).slots, do: Task.async(fn -> Ring.call(up.ring, :stats, []) end)
+    wait_until(fn -> in_flight(worker) == info(worker).slots end)
+    assert Ring.call(up.ring, :stats, []) == {:error, :busy}
+    assert Compute.ping(worker: worker) == {:error, :busy}
+
+    advance = advance_async(world, 40)
+    assert Compute.close(closed) == :ok
+    refute Task.yield(advance, 50)
+    signal(up, "CONT")
+    for call <- calls, do: assert({:ok, :ok, _} = Task.await(call, 30_000))
+    assert Task.await(advance, 30_000) == {:ok, 41}
+    assert Compute.digest(world) == {:ok, uninterrupted(opts, 41)}
+    # The world that could not be closed at once.
+    wait_until(fn -> GenServer.call(up.server, :stats).worlds == 1 end)
+  end
+
+  defp ok({:ok, value}), do: value
 
   @tag worker: [hang_checks: 100_000]
   test "a timeout holds even if the worker has stopped", %{worker: worker} do

@@ -4,6 +4,8 @@ defmodule GamePlatform.Compute.Closer do
 
   use GenServer
 
+  @full_ms 100
+
   alias GamePlatform.Compute.{Ring, Worker}
 
   def start_link(_), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
@@ -35,11 +37,23 @@ defmodule GamePlatform.Compute.Closer do
   def handle_info({:DOWN, _, _, pid, _}, state) do
     {worlds, state} = Map.pop(state, pid, [])
 
-    # A worker that is not up has no worlds, and one that is has either this one or none of that number.
-    for {worker, id} <- worlds, up = Worker.now(worker), do: Ring.cast(up.ring, :close, [id])
+    Enum.each(worlds, &close/1)
+    {:noreply, state}
+  end
+
+  def handle_info({:close, world}, state) do
+    close(world)
     {:noreply, state}
   end
 
   # Replies.
   def handle_info(_, state), do: {:noreply, state}
+
+  # A worker that is not up has no worlds, and one that is has either this one or none of that number. A full
+  # ring is tried again.
+  defp close({worker, id} = world) do
+    with %{ring: ring} <- Worker.now(worker),
+         {:error, :busy} <- Ring.cast(ring, :close, [id]),
+         do: Process.send_after(self(), {:close, world}, @full_ms)
+  end
 end

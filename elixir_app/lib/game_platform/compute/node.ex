@@ -12,6 +12,7 @@ defmodule GamePlatform.Compute.Node do
   @max_ids_at_once 256
   # Workers that one request may cost before its caller is told. Only those count that got nowhere.
   @max_failures 20
+  @full_ms 1
 
   # `attached` tells the life of the worker that has this world open, `limit` the last tick it was asked for,
   # `ready` whether the first state is whole, `rebuilds` how many are under way, one within the other.
@@ -164,8 +165,10 @@ defmodule GamePlatform.Compute.Node do
       {:error, reason} when reason in [:worker_down, :corrupt_peer] ->
         retry(state, reason, operation, arguments)
 
-      {:error, reason} ->
-        {:error, reason}
+      # More worlds ask than the ring has slots. Those under way end: each is a slice, or its worker is replaced.
+      {:error, :busy} ->
+        Process.sleep(@full_ms)
+        request(state, operation, arguments)
     end
   end
 

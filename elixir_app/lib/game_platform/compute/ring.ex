@@ -41,11 +41,13 @@ defmodule GamePlatform.Compute.Ring do
     end
   end
 
-  # Asks without waiting; the reply, if it comes, is a message that may be ignored.
-  @spec cast(term, atom, [non_neg_integer]) :: :ok
+  # Asks without waiting; the reply, if it comes as a message, may be ignored.
+  @spec cast(term, atom, [non_neg_integer]) :: :ok | {:error, reason}
   def cast(ring, operation, arguments) do
-    Native.ring_call(ring, make_ref(), Map.fetch!(@operations, operation), arguments, 0)
-    :ok
+    case Native.ring_call(ring, make_ref(), Map.fetch!(@operations, operation), arguments, 0) do
+      {:error, reason} -> {:error, reason}
+      _ -> :ok
+    end
   end
 
   # Nanoseconds of one round trip.

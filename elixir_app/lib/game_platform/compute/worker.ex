@@ -120,7 +120,10 @@ defmodule GamePlatform.Compute.Worker do
   end
 
   defp workers do
-    for {{__MODULE__, :name, name}, _} <- :persistent_term.get(), pid = Process.whereis(name), do: {name, pid}
+    for {{__MODULE__, :name, name}, _} <- :persistent_term.get(),
+        pid = Process.whereis(name),
+        NativeNode.may_be?(pid),
+        do: {name, pid}
   end
 
   defp info(name, pid) do
