@@ -31,8 +31,8 @@ defmodule GamePlatform.Compute do
     * `{:wrong_cells, sentence}`: the option `:cells` does not fit the world
     * `{:name_taken, %{name: _, pid: _}}`
     * `{:native_not_loaded, %{reason: _, hint: _}}`
-    * `:closed`, `:timeout`, `:busy` (ticks overtook a read again and again, or a ping found the ring full), `:threads` (the system gives no
-      more)
+    * `:closed`, `:timeout`, `:busy` (ticks overtook a read again and again, or a ping found the ring full),
+      `:threads` (the system gives no more)
     * `:worker_down` (workers died again and again, or none came up in time), `:corrupt_peer` (a worker wrote what
       cannot be; it is being replaced), `{:worker_refused, %{reason: _}}`
     * `{:worker_not_started | :distribution_not_started | :no_home | :no_directory | :socket_path_too_long |
