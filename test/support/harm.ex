@@ -146,12 +146,10 @@ defmodule GamePlatform.Harm do
   """
   def memory(os_pid, name) do
     fds = "/proc/#{os_pid}/fd"
-
+    # One look at each: a descriptor may be closed between two.
     for fd <- File.ls!(fds),
         path = Path.join(fds, fd),
-        match?({:ok, "/memfd:" <> _}, File.read_link(path)),
-        {:ok, target} = File.read_link(path),
-        target == "/memfd:#{name} (deleted)",
+        File.read_link(path) == {:ok, "/memfd:#{name} (deleted)"},
         do: path
   end
 
@@ -160,5 +158,16 @@ defmodule GamePlatform.Harm do
     [path] = memory(os_pid, name)
     {:ok, file} = :file.open(path, [:raw, :binary, :read, :write])
     file
+  end
+
+  @doc """
+  The memories of requests that this VM has open. Other tests end their workers meanwhile, and a number that is free
+  again soon means another file: each is taken only if its header says what it is.
+  """
+  def open_requests do
+    for path <- memory(System.pid(), "game_platform_requests"),
+        {:ok, file} <- [:file.open(path, [:raw, :binary, :read, :write])],
+        match?({:ok, <<_version::32, "GPsm", 3::32-little>>}, :file.pread(file, 0, 12)),
+        do: file
   end
 end
