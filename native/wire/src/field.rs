@@ -1,0 +1,1 @@
+//! Keyframes and diffs of the field.
