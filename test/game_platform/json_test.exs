@@ -27,6 +27,16 @@ defmodule GamePlatform.JSONTest do
       assert JSON.decode(text) == {:ok, term}
     end
 
+    # Beyond what a normal scheduler does.
+    for term <- [
+          Enum.to_list(1..100_000),
+          String.duplicate("é", 20_000),
+          %{"a" => List.duplicate("x", 5_000)}
+        ] do
+      assert {:ok, text} = JSON.encode(term)
+      assert JSON.decode(text) == {:ok, term}
+    end
+
     assert JSON.encode(%{a: :b}) == {:ok, ~S({"a":"b"})}
   end
 

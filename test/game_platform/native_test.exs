@@ -14,7 +14,7 @@ defmodule GamePlatform.NativeTest do
   end
 
   # Each of these is far below a millisecond whatever it is given; everything else may take longer.
-  @on_normal_schedulers ~w(native_info native_nothing ring_abort ring_call ring_cancel ring_echo
+  @on_normal_schedulers ~w(json_decode json_encode native_info native_nothing ring_abort ring_call ring_cancel ring_echo
     ring_info ring_ping ring_progress world_bytes world_cells world_fence world_tick)
 
   test "every native function that may take long is dirty" do

@@ -56,6 +56,7 @@ defmodule GamePlatform.Compute do
   @type world :: World.t()
   @type reason :: atom | {atom, term}
   @type cell_id :: non_neg_integer
+  @type chunk :: non_neg_integer
   @type cell :: %{
           id: cell_id,
           kind: 0..7,
@@ -67,6 +68,7 @@ defmodule GamePlatform.Compute do
 
   @backends %{node: Node, nif: Nif, beam: Beam}
   @max_tick Config.max_tick()
+  @max_radius 1024
   @grace_ms 100
   # The longest that a process can wait.
   @longest_ms 4_294_967_295
@@ -253,7 +255,7 @@ defmodule GamePlatform.Compute do
   @spec apply_diff({binary, binary}, binary) ::
           {:ok, tick :: non_neg_integer, {binary, binary}} | {:error, reason}
   def apply_diff({kinds, amounts}, diff) when is_binary(kinds) and is_binary(amounts) and is_binary(diff) do
-    case Native.diff_patch(kinds, amounts, diff) do
+    case Native.field_patch(kinds, amounts, diff) do
       {:ok, tick, kinds, amounts} -> {:ok, tick, {kinds, amounts}}
       {:error, sentence} -> {:error, {:invalid_diff, sentence}}
     end
@@ -263,6 +265,97 @@ defmodule GamePlatform.Compute do
     do: Config.invalid(:diff, diff, "a binary, as diff/3 returns it")
 
   def apply_diff(planes, _), do: Config.invalid(:planes, planes, "{kinds, amounts}, as planes/1 returns them")
+
+  @doc """
+  All cells of the published tick as one message, in the format of `diff/3`. `apply_diff/2` takes it, and so does
+  every client that takes diffs.
+
+      iex> alias GamePlatform.Compute
+      iex> {:ok, world} = Compute.new_world(seed: 7, frequency: 8)
+      iex> {:ok, 0, <<"gpk1", 8::32-little, _::binary>>} = Compute.keyframe(world)
+      iex> Compute.close(world)
+      :ok
+
+  ## Options
+
+  #{Config.docs(:keyframe)}
+  """
+  @spec keyframe(world, keyword) :: {:ok, tick :: non_neg_integer, binary} | {:error, reason}
+  def keyframe(world, opts \\ [])
+
+  def keyframe(%World{frequency: frequency} = world, opts) do
+    with {:ok, %{chunks: chunks}} <- Config.validate(:keyframe, opts),
+         :ok <- check_chunks(frequency, chunks || []),
+         {:ok, tick, {kinds, amounts}} <- planes(world) do
+      {:ok, tick, Native.field_keyframe(frequency, tick, kinds, amounts, chunks)}
+    end
+  end
+
+  def keyframe(other, _), do: not_a_world(other)
+
+  @doc """
+  Cuts a diff into those of its chunks, as far as they are in `chunks` and something is told of them. A chunk is a
+  window of at most 64 × 64 cells of a diamond, or a pole (`docs/rules.md`).
+  """
+  @spec split_diff(binary, [chunk]) :: {:ok, [{chunk, binary}]} | {:error, reason}
+  def split_diff(diff, chunks) when is_binary(diff) do
+    with :ok <- check_chunks(4096, chunks),
+         {:error, sentence} <- Native.field_split(diff, chunks),
+         do: {:error, {:invalid_diff, sentence}}
+  end
+
+  def split_diff(diff, _), do: Config.invalid(:diff, diff, "a binary, as diff/3 returns it")
+
+  @doc """
+  The chunks that have a cell at most `radius` steps (0..1024) from `cell`, in order.
+
+      iex> GamePlatform.Compute.chunks_around(64, 2080, 3)
+      {:ok, [0]}
+  """
+  @spec chunks_around(pos_integer, cell_id, non_neg_integer) :: {:ok, [chunk]} | {:error, reason}
+  def chunks_around(frequency, cell, radius) do
+    with {:ok, frequency} <- Config.check(:frequency, frequency) do
+      last = Topology.cells(frequency) - 1
+
+      cond do
+        not (is_integer(cell) and cell in 0..last) ->
+          Config.invalid(:cell, cell, "a cell id in 0..#{last}")
+
+        not (is_integer(radius) and radius in 0..@max_radius) ->
+          Config.invalid(:radius, radius, "an integer in 0..#{@max_radius}")
+
+        true ->
+          {:ok, Native.field_area(frequency, cell, radius)}
+      end
+    end
+  end
+
+  @doc """
+  How many chunks a world of that frequency has, each pole one of its own.
+
+      iex> GamePlatform.Compute.chunks(65)
+      42
+  """
+  @spec chunks(pos_integer) :: pos_integer | {:error, reason}
+  def chunks(frequency) do
+    with {:ok, frequency} <- Config.check(:frequency, frequency) do
+      side = div(frequency + 63, 64)
+      10 * side * side + 2
+    end
+  end
+
+  defp check_chunks(frequency, chunks) do
+    last = chunks(frequency) - 1
+
+    if is_list(chunks) and not List.improper?(chunks) and length(chunks) <= last + 1 do
+      case Enum.reject(chunks, &(is_integer(&1) and &1 in 0..last)) do
+        [] -> :ok
+        [chunk | _] -> Config.invalid(:chunk, chunk, "a chunk in 0..#{last}")
+      end
+    else
+      Config.invalid(:chunks, chunks, "a list of chunks, each once")
+    end
+  end
 
   @doc """
   The ids around a cell in order of direction, each a left turn from the one before: six, or five at the

@@ -57,6 +57,11 @@ defmodule GamePlatform.Config do
       doc:
         "refuse a world that needs more memory than this; `:free` is what the machine and the control group have left"
     ],
+    chunks: [
+      type: :chunks,
+      default: nil,
+      doc: "the chunks that it holds, in this order; `nil` is all of the world"
+    ],
     size: [type: {:integer, 64, 4096}, default: 1024, doc: "width and height in pixels"],
     longitude: [type: :degrees, default: 20, doc: "degrees east of the place that faces the viewer"],
     latitude: [type: :degrees, default: 20, doc: "degrees north of that place"],
@@ -69,6 +74,7 @@ defmodule GamePlatform.Config do
     server: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups],
     ping: [:worker, :timeout_ms],
     diff: [],
+    keyframe: [:chunks],
     picture: [:size, :longitude, :latitude],
     call: [:timeout_ms]
   }
@@ -257,6 +263,8 @@ defmodule GamePlatform.Config do
     do: is_binary(kinds) and is_binary(amounts) and byte_size(amounts) == 2 * byte_size(kinds)
 
   defp fits?(:cells, cells), do: is_nil(cells)
+  # Which chunks there are depends on the world.
+  defp fits?(:chunks, chunks), do: is_nil(chunks) or is_list(chunks)
   defp fits?(:max_bytes, n), do: n == :free or (is_integer(n) and n >= 0)
   defp fits?(:degrees, n), do: is_number(n) and abs(n) <= 360
   defp fits?(:timeout, ms), do: ms == :infinity or (is_integer(ms) and ms >= 0 and ms <= 4_294_967_295)
@@ -269,6 +277,7 @@ defmodule GamePlatform.Config do
   defp expected(:ruleset), do: ":default, a path, or {:text, toml}"
   defp expected(:name), do: "an atom, {:global, term} or {:via, module, term}"
   defp expected(:cells), do: "{kinds, amounts}, binaries of one and of two bytes a cell"
+  defp expected(:chunks), do: "a list of chunks, or nil"
   defp expected(:max_bytes), do: ":free or a number of bytes"
   defp expected(:degrees), do: "degrees in -360..360"
   defp expected(:timeout), do: ":infinity or milliseconds in 0..4294967295"

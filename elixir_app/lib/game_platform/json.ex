@@ -15,13 +15,19 @@ defmodule GamePlatform.JSON do
   """
   alias GamePlatform.Native
 
+  # Longer texts are read on a dirty scheduler, which takes some microseconds to get.
+  @short 8_192
+
   @doc "Reads JSON text."
   @spec decode(binary) :: {:ok, term} | {:error, {:invalid_json, String.t()}}
-  def decode(text) when is_binary(text), do: Native.json_decode(text)
+  def decode(text) when is_binary(text) and byte_size(text) <= @short, do: Native.json_decode(text)
+  def decode(text) when is_binary(text), do: Native.json_decode_dirty(text)
 
   @doc "Writes a term as JSON, keys in order."
   @spec encode(term) :: {:ok, String.t()} | {:error, {:invalid_term, String.t()}}
-  def encode(term), do: Native.json_encode(term)
+  def encode(term) do
+    with :too_large <- Native.json_encode(term), do: Native.json_encode_dirty(term)
+  end
 
   @doc "Like `encode/1`, raising `ArgumentError`."
   @spec encode!(term) :: String.t()

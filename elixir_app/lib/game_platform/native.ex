@@ -34,12 +34,17 @@ defmodule GamePlatform.Native do
     end
   end
 
-  def diff_patch(_kinds, _amounts, _diff), do: nif()
+  def field_area(_frequency, _cell, _radius), do: nif()
+  def field_keyframe(_frequency, _tick, _kinds, _amounts, _chunks), do: nif()
+  def field_patch(_kinds, _amounts, _message), do: nif()
+  def field_split(_diff, _chunks), do: nif()
 
   def hash_blake3(_data), do: nif()
 
   def json_decode(_text), do: nif()
+  def json_decode_dirty(_text), do: nif()
   def json_encode(_term), do: nif()
+  def json_encode_dirty(_term), do: nif()
 
   def native_info, do: nif()
   def native_nothing, do: nif()

@@ -10,6 +10,8 @@
 //! 5 `(i+1, j)`. Across a seam the far cell's own numbering holds: ask [`Sphere::side_towards`] for
 //! the way back, never `direction + 3`.
 
+use std::collections::{BTreeSet, HashSet};
+
 use thiserror::Error;
 
 /// The greatest frequency: 167,772,162 cells.
@@ -199,6 +201,25 @@ impl Sphere {
         let span = |start: u32| CHUNK_SIDE.min(self.f - start);
         let (top, left) = (down * CHUNK_SIDE, across * CHUNK_SIDE);
         Chunk { row: d * self.f + top, rows: span(top), col: left, cols: span(left) }
+    }
+
+    /// The chunks that have a cell at most `radius` steps from `cell`, in order of number.
+    pub fn chunks_around(&self, cell: u32, radius: u32) -> Vec<u32> {
+        let (mut seen, mut chunks) = (HashSet::from([cell]), BTreeSet::from([self.chunk_of(cell)]));
+        let mut ring = vec![cell];
+        for _ in 0..radius {
+            let next: Vec<u32> = ring
+                .iter()
+                .flat_map(|&cell| self.neighbours(cell))
+                .filter(|&cell| seen.insert(cell))
+                .collect();
+            chunks.extend(next.iter().map(|&cell| self.chunk_of(cell)));
+            if next.is_empty() || chunks.len() as u32 == self.chunks() {
+                break;
+            }
+            ring = next;
+        }
+        chunks.into_iter().collect()
     }
 
     /// The chunk that holds a cell.

@@ -4,9 +4,10 @@ mod support;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use hexworld::diff::{DiffError, PatchError, patch};
+use hexworld::diff::DiffError;
 use hexworld::{ReadError, Segment, World, WorldOptions, WriteError};
 use proptest::prelude::*;
+use wire::field::{FieldError, patch};
 
 fn options(f: u32) -> WorldOptions {
     WorldOptions::new(f, 7, support::default_ruleset())
@@ -211,6 +212,6 @@ proptest! {
         let ahead = [&diff[..8], &99u64.to_le_bytes(), &diff[16..]].concat();
         prop_assert!(patch(&mut kinds, &mut amounts, &ahead).is_err(), "it begins after its end");
         diff[4..8].copy_from_slice(&4u32.to_le_bytes());
-        prop_assert_eq!(patch(&mut kinds, &mut amounts, &diff), Err(PatchError::Frequency(4)));
+        prop_assert_eq!(patch(&mut kinds, &mut amounts, &diff), Err(FieldError::Frequency(4)));
     }
 }

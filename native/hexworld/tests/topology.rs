@@ -205,3 +205,42 @@ fn cells_touch_where_hexasphere_says_they_do() {
         }
     }
 }
+
+#[test]
+fn the_wire_lays_rows_and_chunks_as_the_topology_does() {
+    for f in [1, 3, 63, 64, 65, 130, 4096] {
+        let (sphere, grid) = (sphere(f), wire::field::Grid::new(f).unwrap());
+        assert_eq!(grid.cells(), sphere.cells() as usize);
+        assert_eq!((grid.rows(), grid.chunks()), (sphere.rows(), sphere.chunks()));
+        for cell in (0..sphere.cells()).step_by(1 + sphere.cells() as usize / 997).chain([sphere.cells() - 1])
+        {
+            let site = sphere.site(cell);
+            assert_eq!(grid.first_cell(site.row) + site.col as usize, cell as usize);
+            assert_eq!(grid.row_len(site.row), sphere.row_len(site.row) as usize);
+            assert_eq!(grid.chunk_of(site.row, site.col as usize), sphere.chunk_of(cell));
+        }
+        for chunk in (0..sphere.chunks()).step_by(1 + sphere.chunks() as usize / 97) {
+            let window = sphere.chunk(chunk);
+            let rows = window.row..window.row + window.rows;
+            let cols = window.col as usize..(window.col + window.cols) as usize;
+            assert_eq!(grid.window(chunk), Some((rows, cols)));
+        }
+        assert_eq!(grid.window(sphere.chunks()), None);
+    }
+    assert_eq!((wire::field::Grid::new(0), wire::field::Grid::new(4097)), (None, None));
+}
+
+#[test]
+fn the_chunks_around_a_cell() {
+    let sphere = sphere(128);
+    let inside = sphere.cell(Site { row: 32, col: 32 });
+    assert_eq!(sphere.chunks_around(inside, 0), [sphere.chunk_of(inside)]);
+    assert_eq!(sphere.chunks_around(inside, 10), [sphere.chunk_of(inside)]);
+    // Every cell within the radius, and nothing but their chunks.
+    let north = sphere.cells() - 2;
+    let around = sphere.chunks_around(north, 1);
+    let mut expected: Vec<_> = sphere.neighbours(north).chain([north]).map(|c| sphere.chunk_of(c)).collect();
+    expected.sort_unstable();
+    assert_eq!(around, expected);
+    assert_eq!(sphere.chunks_around(inside, 10_000).len() as u32, sphere.chunks());
+}

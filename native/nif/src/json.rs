@@ -13,23 +13,73 @@ const MAX_DEPTH: usize = 127;
 /// Characters of an unfit term that an error shows.
 const MAX_SHOWN: usize = 80;
 
-/// JSON to term: `{:ok, term}` or `{:error, {:invalid_json, reason}}`.
-#[rustler::nif(schedule = "DirtyCpu")]
+/// What a normal scheduler may be asked for: terms in a term, bytes in its strings. Far below a millisecond.
+const SHORT: Budget = Budget { terms: 1_000, bytes: 16_384 };
+
+/// What is left of a term to be written.
+#[derive(Clone, Copy)]
+struct Budget {
+    terms: usize,
+    bytes: usize,
+}
+
+/// Why a term is not written.
+enum Unwritten<'a> {
+    /// This part of it is not possible.
+    Unfit(Term<'a>, &'static str),
+    /// It is nested too deep.
+    TooDeep,
+    /// The budget is spent.
+    TooLarge,
+}
+
+/// JSON to term: `{:ok, term}` or `{:error, {:invalid_json, reason}}`. For short texts.
+#[rustler::nif]
 fn json_decode<'a>(env: Env<'a>, text: Binary) -> NifResult<Term<'a>> {
-    match serde_json::from_slice::<Value>(&text) {
+    if text.len() > SHORT.bytes {
+        return Err(rustler::Error::BadArg);
+    }
+    decode(env, &text)
+}
+
+/// The same for texts of any length.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn json_decode_dirty<'a>(env: Env<'a>, text: Binary) -> NifResult<Term<'a>> {
+    decode(env, &text)
+}
+
+fn decode<'a>(env: Env<'a>, text: &[u8]) -> NifResult<Term<'a>> {
+    match serde_json::from_slice::<Value>(text) {
         Ok(value) => Ok((atoms::ok(), to_term(env, &value)?).encode(env)),
         Err(error) => Ok((atoms::error(), (atoms::invalid_json(), error.to_string())).encode(env)),
     }
 }
 
-/// Term to JSON: `{:ok, text}` or `{:error, {:invalid_term, reason}}`.
-#[rustler::nif(schedule = "DirtyCpu")]
+/// Term to JSON: `{:ok, text}`, or `:too_large` for a normal scheduler. So is a term that has no JSON form:
+/// showing it takes time.
+#[rustler::nif]
 fn json_encode<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
-    let text = to_value(term, 0).and_then(|value| serde_json::to_string(&value).map_err(|e| e.to_string()));
-    match text {
+    match text(term, SHORT) {
         Ok(text) => (atoms::ok(), text).encode(env),
-        Err(reason) => (atoms::error(), (atoms::invalid_term(), reason)).encode(env),
+        Err(_) => atoms::too_large().encode(env),
     }
+}
+
+/// The same for any term: `{:ok, text}` or `{:error, {:invalid_term, reason}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn json_encode_dirty<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
+    let reason = match text(term, Budget { terms: usize::MAX, bytes: usize::MAX }) {
+        Ok(text) => return (atoms::ok(), text).encode(env),
+        Err(Unwritten::Unfit(term, what)) => format!("{what}: {}", shown(term)),
+        Err(Unwritten::TooDeep) => format!("nested deeper than {MAX_DEPTH}"),
+        Err(Unwritten::TooLarge) => "too large".to_owned(),
+    };
+    (atoms::error(), (atoms::invalid_term(), reason)).encode(env)
+}
+
+fn text(term: Term<'_>, mut budget: Budget) -> Result<String, Unwritten<'_>> {
+    let value = to_value(term, 0, &mut budget)?;
+    serde_json::to_string(&value).map_err(|_| Unwritten::Unfit(term, "the term has no JSON form"))
 }
 
 /// A term for a JSON value.
@@ -55,49 +105,61 @@ pub fn to_term<'a>(env: Env<'a>, value: &Value) -> NifResult<Term<'a>> {
     })
 }
 
-fn to_value(term: Term, depth: usize) -> Result<Value, String> {
-    let unfit = |what: &str| format!("{what} has no JSON form: {}", shown(term));
+fn to_value<'a>(term: Term<'a>, depth: usize, budget: &mut Budget) -> Result<Value, Unwritten<'a>> {
+    let unfit = |what| Unwritten::Unfit(term, what);
+    budget.terms = budget.terms.checked_sub(1).ok_or(Unwritten::TooLarge)?;
     if depth >= MAX_DEPTH && matches!(term.get_type(), TermType::List | TermType::Map) {
-        return Err(format!("nested deeper than {MAX_DEPTH}"));
+        return Err(Unwritten::TooDeep);
     }
     match term.get_type() {
         TermType::Atom if atom::nil() == term => Ok(Value::Null),
         TermType::Atom => match term.decode::<bool>() {
             Ok(flag) => Ok(Value::Bool(flag)),
-            Err(_) => term.atom_to_string().map(Value::String).map_err(|_| unfit("the atom")),
+            Err(_) => {
+                term.atom_to_string().map(Value::String).map_err(|_| unfit("the atom has no JSON form"))
+            }
         },
         TermType::Integer => match (term.decode::<i64>(), term.decode::<u64>()) {
             (Ok(n), _) => Ok(n.into()),
             (_, Ok(n)) => Ok(n.into()),
-            _ => Err(unfit("an integer beyond 64 bits")),
+            _ => Err(unfit("an integer beyond 64 bits has no JSON form")),
         },
         TermType::Float => {
-            let n = term.decode::<f64>().map_err(|_| unfit("the number"))?;
-            Number::from_f64(n).map(Value::Number).ok_or_else(|| unfit("the number"))
+            let n = term.decode::<f64>().map_err(|_| unfit("the number has no JSON form"))?;
+            Number::from_f64(n).map(Value::Number).ok_or_else(|| unfit("the number has no JSON form"))
         }
         TermType::Binary => {
-            term.decode::<&str>().map(Value::from).map_err(|_| unfit("a binary that is not UTF-8"))
+            let bytes = term.decode::<Binary>().map_err(|_| unfit("the bit string has no JSON form"))?;
+            budget.bytes = budget.bytes.checked_sub(bytes.len()).ok_or(Unwritten::TooLarge)?;
+            std::str::from_utf8(&bytes)
+                .map(Value::from)
+                .map_err(|_| unfit("a binary that is not UTF-8 has no JSON form"))
         }
         TermType::List => {
-            // The length is an error for an improper list, which decoding would panic on.
-            term.list_length().map_err(|_| unfit("an improper list"))?;
-            let list: Vec<Term> = term.decode().map_err(|_| unfit("the list"))?;
-            list.into_iter().map(|t| to_value(t, depth + 1)).collect()
+            // Cell by cell: decoding would walk a long list first, and panic on an improper one.
+            let (mut rest, mut list) = (term, Vec::new());
+            while !rest.is_empty_list() {
+                let (head, tail) =
+                    rest.list_get_cell().map_err(|_| unfit("an improper list has no JSON form"))?;
+                list.push(to_value(head, depth + 1, budget)?);
+                rest = tail;
+            }
+            Ok(Value::Array(list))
         }
         TermType::Map => {
-            let entries = MapIterator::new(term).ok_or_else(|| unfit("the map"))?;
+            let entries = MapIterator::new(term).ok_or_else(|| unfit("the map has no JSON form"))?;
             let mut fields = Map::new();
             for (key, value) in entries {
-                let Value::String(name) = to_value(key, depth + 1)? else {
-                    return Err(format!("a key must be a string or an atom: {}", shown(key)));
+                let Value::String(name) = to_value(key, depth + 1, budget)? else {
+                    return Err(Unwritten::Unfit(key, "a key must be a string or an atom"));
                 };
-                if fields.insert(name, to_value(value, depth + 1)?).is_some() {
-                    return Err(format!("the key {} is there as an atom and as a string", shown(key)));
+                if fields.insert(name, to_value(value, depth + 1, budget)?).is_some() {
+                    return Err(Unwritten::Unfit(key, "a key is there as an atom and as a string"));
                 }
             }
             Ok(Value::Object(fields))
         }
-        _ => Err(unfit("the term")),
+        _ => Err(unfit("the term has no JSON form")),
     }
 }
 

@@ -5,7 +5,7 @@
 #![allow(missing_docs)]
 #![deny(unsafe_code)]
 
-mod diff;
+mod field;
 mod hash;
 mod json;
 mod native;
@@ -31,6 +31,7 @@ mod atoms {
         out_of_memory,
         out_of_range,
         threads,
+        too_large,
         wrong_cells,
         isa,
         cores,
