@@ -10,6 +10,9 @@ defmodule GamePlatform.Telemetry do
   * `[:game_platform, :world, :tick, :stop]`: a world server has done a tick.
   * `[:game_platform, :native_node, :up | :down]`: a native program serves, after the `duration` of its start; it
     is dead, after having served for `uptime`.
+  * `[:game_platform, :socket, :connect]`: a client was `:accepted` or `:refused`.
+  * `[:game_platform, :channel, :join | :handle_in]`: a channel has answered a join (`what` is `:ok` or `:error`) or
+    an event (`what` is its name).
 
   Durations are in native time units (`System.convert_time_unit/3`).
   """
@@ -20,7 +23,10 @@ defmodule GamePlatform.Telemetry do
     {[:compute, :advance, :stop], [:duration], [:backend, :frequency, :target, :tick]},
     {[:world, :tick, :stop], [:duration, :missed], [:backend, :frequency, :server, :tick]},
     {[:native_node, :up], [:duration], [:generation, :os_pid, :program]},
-    {[:native_node, :down], [:uptime], [:generation, :os_pid, :program, :reason]}
+    {[:native_node, :down], [:uptime], [:generation, :os_pid, :program, :reason]},
+    {[:socket, :connect], [:count], [:handler, :result, :transport]},
+    {[:channel, :join], [:duration], [:channel, :topic, :what]},
+    {[:channel, :handle_in], [:duration], [:channel, :topic, :what]}
   ]
 
   @doc "Each event with the keys of its measurements and of its metadata."

@@ -1,0 +1,58 @@
+defmodule GamePlatform.Presence do
+  @moduledoc """
+  Who is there: processes that are tracked under a key in a topic, and that clients see come and go.
+
+  As in Phoenix, `list/2` gives `%{key => %{metas: [meta]}}`, a meta for each process of that key, with a `phx_ref`;
+  each change is broadcast to the topic as `presence_diff`, and a channel pushes `presence_state` when it is joined:
+
+      def handle_info(:after_join, socket) do
+        {:ok, _} = GamePlatform.Presence.track(socket, socket.assigns.user, %{device: "phone"})
+        push(socket, "presence_state", GamePlatform.Presence.list(socket))
+        {:noreply, socket}
+      end
+
+  A process that ends, however it ends, is gone from the list. Topics belong to a `GamePlatform.Transport`.
+  """
+
+  alias GamePlatform.Socket
+  alias GamePlatform.Transport.PresenceServer
+
+  @type key :: String.t()
+  @type presences :: %{optional(key) => %{metas: [map]}}
+
+  @doc "Tracks a channel under a key in its topic. `{:ok, ref}`, or `{:error, :already_tracked}`."
+  @spec track(Socket.t(), key, map) :: {:ok, String.t()} | {:error, :already_tracked}
+  def track(%Socket{} = socket, key, meta),
+    do: track(socket.endpoint, socket.channel_pid, socket.topic, key, meta)
+
+  @doc "Tracks any process of this VM."
+  @spec track(atom, pid, String.t(), key, map) :: {:ok, String.t()} | {:error, :already_tracked}
+  def track(endpoint, pid, topic, key, %{} = meta) when is_binary(topic) and is_binary(key),
+    do: PresenceServer.call(endpoint, {:track, pid, topic, key, meta})
+
+  @doc "Changes the meta of a channel; a function gets the present one."
+  @spec update(Socket.t(), key, map | (map -> map)) :: {:ok, String.t()} | {:error, :not_tracked}
+  def update(%Socket{endpoint: endpoint, channel_pid: pid, topic: topic} = socket, key, change)
+      when is_function(change, 1) do
+    case PresenceServer.lookup(endpoint, pid, topic, key) do
+      nil -> {:error, :not_tracked}
+      meta -> update(socket, key, change.(meta))
+    end
+  end
+
+  def update(%Socket{endpoint: endpoint, channel_pid: pid, topic: topic}, key, %{} = meta),
+    do: PresenceServer.call(endpoint, {:update, pid, topic, key, meta})
+
+  @doc "Ends the tracking of a channel."
+  @spec untrack(Socket.t(), key) :: :ok
+  def untrack(%Socket{} = socket, key),
+    do: PresenceServer.call(socket.endpoint, {:untrack, socket.channel_pid, socket.topic, key})
+
+  @doc "Everyone in the topic of a channel."
+  @spec list(Socket.t()) :: presences
+  def list(%Socket{} = socket), do: list(socket.endpoint, socket.topic)
+
+  @doc "Everyone in a topic, read from memory."
+  @spec list(atom, String.t()) :: presences
+  def list(endpoint, topic), do: PresenceServer.list(endpoint, topic)
+end

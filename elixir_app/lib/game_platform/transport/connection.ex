@@ -1,0 +1,234 @@
+defmodule GamePlatform.Transport.Connection do
+  @moduledoc false
+  # A client's connection, the counterpart of a process of the edge: asks the socket module whether it may be, starts
+  # its channels, and routes to them. What it answers and when is that of `Phoenix.Socket`.
+
+  use GenServer, restart: :temporary
+
+  require Logger
+
+  alias GamePlatform.{JSON, Socket, Telemetry, Transport}
+  alias GamePlatform.Transport.{ChannelServer, Egress}
+
+  # How long a channel may take to end when its client joins the topic again.
+  @leave_ms 5_000
+
+  # `channels`: topic => {pid, monitor, join_ref}. `topics`: monitor => topic.
+  defstruct [:n, :edge, :socket, :channel_supervisor, channels: %{}, topics: %{}]
+
+  def start_link(arg), do: GenServer.start_link(__MODULE__, arg)
+
+  @impl true
+  def init({pid, n, info, config}) do
+    {:ok, {pid, n, info, config}, {:continue, :connect}}
+  end
+
+  @impl true
+  def handle_continue(:connect, {pid, n, info, config}) do
+    monitor = Process.monitor(pid)
+    Logger.metadata(request_id: info.request_id)
+    {handler, assigns} = Map.fetch!(config.sockets, info.path)
+
+    socket = %Socket{
+      endpoint: config.name,
+      handler: handler,
+      transport: info.transport,
+      transport_pid: pid,
+      assigns: assigns,
+      private: %{connection: self(), egress: config.egress, n: n}
+    }
+
+    case connect(handler, socket, info) do
+      {:ok, %Socket{} = socket} ->
+        socket = %{socket | id: handler.id(socket)}
+        if socket.id, do: Transport.subscribe(config.name, socket.id)
+        Egress.accept(config.egress, n, self())
+        telemetry(info, handler, :accepted)
+        {:noreply, %__MODULE__{n: n, edge: monitor, socket: socket, channel_supervisor: config.channels}}
+
+      {:error, reason} ->
+        Egress.refuse(config.egress, n, 403, refusal(reason))
+        telemetry(info, handler, :refused)
+        {:stop, :normal, nil}
+    end
+  end
+
+  defp connect(handler, socket, info) do
+    info = Map.take(info, [:peer, :headers, :request_id, :transport, :vsn, :query])
+    {query, info} = Map.pop!(info, :query)
+
+    case handler.connect(params(query), socket, info) do
+      {:ok, _} = ok -> ok
+      :error -> {:error, nil}
+      {:error, _} = error -> error
+    end
+  rescue
+    error ->
+      Logger.error(
+        "#{inspect(handler)}.connect/3 raised: " <> Exception.format(:error, error, __STACKTRACE__)
+      )
+
+      {:error, nil}
+  end
+
+  # Each name once, as strings; what is no UTF-8 is left out.
+  defp params(query) do
+    for {name, value} <- URI.query_decoder(query), String.valid?(name), String.valid?(value), into: %{} do
+      {name, value}
+    end
+  rescue
+    # A stray percent sign.
+    ArgumentError -> %{}
+  end
+
+  defp refusal(reason) do
+    message = if is_binary(reason), do: reason, else: "this socket may not connect"
+    JSON.encode!(%{error: %{code: "refused", message: message}})
+  end
+
+  defp telemetry(info, handler, result) do
+    Telemetry.execute([:socket, :connect], %{count: 1}, %{
+      handler: handler,
+      result: result,
+      transport: info.transport
+    })
+  end
+
+  @impl true
+  def handle_info({:gp_in, n, join_ref, ref, topic, event, payload}, %{n: n} = state),
+    do: {:noreply, receive_event(event, topic, join_ref, ref, payload, state)}
+
+  # The key of a stream begins with its topic.
+  def handle_info({:gp_lagged, n, key, at}, %{n: n} = state) do
+    [topic | part] = String.split(key, "#", parts: 2)
+
+    case state.channels do
+      %{^topic => {pid, _, _}} -> send(pid, {:lagged, Enum.at(part, 0, ""), at})
+      _ -> :ok
+    end
+
+    {:noreply, state}
+  end
+
+  # The client is gone, and its channels see that this process is too.
+  def handle_info({:DOWN, edge, :process, _, _}, %{edge: edge} = state), do: {:stop, :normal, state}
+
+  def handle_info({:DOWN, monitor, :process, _, reason}, state) when is_map_key(state.topics, monitor) do
+    topic = state.topics[monitor]
+    {_, _, join_ref} = state.channels[topic]
+    event = if graceful?(reason), do: "phx_close", else: "phx_error"
+    push(state, join_ref, join_ref, topic, event)
+    {:noreply, forget(state, topic)}
+  end
+
+  # A channel that has been replaced on its topic.
+  def handle_info({:replaced, topic, join_ref}, state) do
+    push(state, join_ref, join_ref, topic, "phx_close")
+    {:noreply, state}
+  end
+
+  def handle_info(%Socket.Broadcast{event: "disconnect"}, state) do
+    Egress.close(state.socket.private.egress, state.n, 1000, "disconnect")
+    {:noreply, state}
+  end
+
+  def handle_info(_, state), do: {:noreply, state}
+
+  defp receive_event("phx_join", topic, join_ref, ref, payload, state) do
+    case state.channels do
+      %{^topic => {pid, monitor, old_ref}} ->
+        Process.exit(pid, {:shutdown, :duplicate_join})
+        await_end(pid, monitor)
+        # After the answer to the new one.
+        send(self(), {:replaced, topic, old_ref})
+        join(topic, join_ref, ref, payload, forget(state, topic))
+
+      _ ->
+        join(topic, join_ref, ref, payload, state)
+    end
+  end
+
+  defp receive_event(event, topic, join_ref, ref, payload, state) do
+    case {state.channels, event} do
+      {%{^topic => {_, _, current}}, "phx_leave"} when current != join_ref ->
+        state
+
+      {%{^topic => {pid, _, _}}, _} ->
+        send(pid, {:channel_in, ref, event, payload})
+        state
+
+      {_, "phx_leave"} ->
+        reply(state, join_ref, ref, topic, "ok", %{})
+
+      _ ->
+        reply(state, nil, ref, topic, "error", %{reason: "unmatched topic"})
+    end
+  end
+
+  defp await_end(pid, monitor) do
+    receive do
+      {:DOWN, ^monitor, _, _, _} -> :ok
+    after
+      @leave_ms ->
+        Process.exit(pid, :kill)
+        receive(do: ({:DOWN, ^monitor, _, _, _} -> :ok))
+    end
+  end
+
+  defp join(topic, join_ref, ref, payload, state) do
+    with {channel, opts} <- Socket.channel_of(state.socket.handler, topic),
+         {:ok, params} <- ChannelServer.decode(payload) do
+      assigns = Map.merge(state.socket.assigns, Map.new(opts[:assigns] || %{}))
+
+      socket = %{
+        state.socket
+        | topic: topic,
+          channel: channel,
+          join_ref: join_ref,
+          ref: ref,
+          assigns: assigns
+      }
+
+      case ChannelServer.join(state.channel_supervisor, socket, params) do
+        {:ok, pid} ->
+          monitor = Process.monitor(pid)
+          channels = Map.put(state.channels, topic, {pid, monitor, join_ref})
+          %{state | channels: channels, topics: Map.put(state.topics, monitor, topic)}
+
+        :refused ->
+          state
+
+        :crashed ->
+          unsubscribe(state, topic)
+          reply(state, join_ref, ref, topic, "error", %{reason: "join crashed"})
+      end
+    else
+      nil ->
+        reply(state, nil, ref, topic, "error", %{reason: "unmatched topic"})
+
+      {:error, _} ->
+        Egress.close(state.socket.private.egress, state.n, 1011, "malformed payload")
+        state
+    end
+  end
+
+  defp forget(state, topic) do
+    {{_, monitor, _}, channels} = Map.pop!(state.channels, topic)
+    # Its own may never have been sent.
+    unsubscribe(state, topic)
+    %{state | channels: channels, topics: Map.delete(state.topics, monitor)}
+  end
+
+  # The streams of the topic go with it.
+  defp unsubscribe(state, topic), do: Egress.unsubscribe(state.socket, topic)
+
+  defp push(state, join_ref, ref, topic, event),
+    do: Egress.push(%{state.socket | topic: topic}, join_ref, ref, event, {:json, "{}"})
+
+  defp reply(state, join_ref, ref, topic, status, payload) do
+    Egress.reply(state.socket, join_ref, ref, topic, status, {:json, JSON.encode!(payload)})
+    state
+  end
+
+  defp graceful?(reason), do: reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)
+end
