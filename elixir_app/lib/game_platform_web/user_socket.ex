@@ -1,0 +1,40 @@
+defmodule GamePlatformWeb.UserSocket do
+  @moduledoc """
+  The socket of a world's clients: who may connect.
+
+  With a secret (`JWT_SECRET`), a client shows a token, signed with it (HS256), in the header `Authorization: Bearer`
+  or as the parameter `token`; its `sub` is the player's id. Without a secret everybody may connect, as a guest, and
+  the server listens on the loopback interface only.
+  """
+
+  use GamePlatform.Socket
+
+  alias GamePlatform.Transport.Token
+
+  channel("world:*", GamePlatformWeb.WorldChannel)
+
+  @impl true
+  def connect(params, socket, info) do
+    case socket.assigns[:jwt] do
+      nil ->
+        {:ok, assign(socket, :player, "guest-" <> random())}
+
+      %{secret: secret} = jwt ->
+        with token when is_binary(token) <- Token.from_request(info.headers, params),
+             {:ok, claims} <- Token.verify(token, secret, issuer: jwt[:issuer]) do
+          {:ok, assign(socket, :player, claims["sub"] || "guest-" <> random())}
+        else
+          nil -> {:error, "a token is needed: send it as the parameter token or in the header Authorization"}
+          {:error, reason} -> {:error, "the token is refused: #{describe(reason)}"}
+        end
+    end
+  end
+
+  @impl true
+  def id(socket), do: "player:" <> socket.assigns.player
+
+  defp describe({reason, details}), do: "#{reason} #{inspect(details)}"
+  defp describe(reason), do: Atom.to_string(reason)
+
+  defp random, do: Base.encode16(:crypto.strong_rand_bytes(6), case: :lower)
+end
