@@ -4,14 +4,21 @@ defmodule GamePlatform.Config do
 
   An option that does not fit is answered with
   `{:error, {:invalid_option, %{option: name, value: value, expected: sentence}}}`; `describe/1` makes one
-  line of it.
+  line of it. The value of a secret is never in it: `{:hidden, bytes}` is there instead.
+
+  Options of the group `:edge` must fit together too: who listens on more than the loopback interface needs a
+  `:jwt_secret`, because others can reach it.
   """
+
+  alias GamePlatform.Config.Network
 
   @type error :: {:invalid_option, %{option: atom, value: term, expected: String.t()}}
 
   @u64 0xFFFF_FFFF_FFFF_FFFF
   # Ticks stay exact in JSON and in JavaScript.
   @max_tick 0x1F_FFFF_FFFF_FFFF
+  # RFC 7518, 3.2: as long as the hash that a token is signed with.
+  @min_secret_bytes 32
 
   @schema [
     seed: [
@@ -66,7 +73,55 @@ defmodule GamePlatform.Config do
     longitude: [type: :degrees, default: 20, doc: "degrees east of the place that faces the viewer"],
     latitude: [type: :degrees, default: 20, doc: "degrees north of that place"],
     ups: [type: {:integer, 1, 1000}, default: 20, env: "UPS", doc: "updates (ticks) per second"],
-    timeout_ms: [type: :timeout, default: :infinity, doc: "how long to wait"]
+    timeout_ms: [type: :timeout, default: :infinity, doc: "how long to wait"],
+    port: [
+      type: {:integer, 0, 65535},
+      default: 4000,
+      env: "PORT",
+      doc: "TCP port for clients; 0 takes any that is free"
+    ],
+    admin_port: [
+      type: {:integer, 0, 65535},
+      default: 4001,
+      env: "ADMIN_PORT",
+      doc: "TCP port for health and metrics; 0 takes any that is free"
+    ],
+    bind: [
+      type: :address,
+      default: "127.0.0.1",
+      env: "BIND",
+      doc: "address to listen on; any but a loopback address requires `:jwt_secret`"
+    ],
+    jwt_secret: [
+      type: :secret,
+      default: nil,
+      env: "JWT_SECRET",
+      doc: "key that tokens of clients are signed with; without it no client needs a token"
+    ],
+    jwt_issuer: [
+      type: :text,
+      default: nil,
+      env: "JWT_ISSUER",
+      doc: "the issuer that a token must name; without it any will do"
+    ],
+    cors_origins: [
+      type: :origins,
+      default: :same,
+      env: "CORS_ORIGINS",
+      doc: "whose pages may connect; `:same` is those that this server gave out, `:any` all"
+    ],
+    hz: [
+      type: {:integer, 1, 60},
+      default: 20,
+      env: "WORLD_HZ",
+      doc: "how often a second clients are told what has changed"
+    ],
+    log_format: [
+      type: {:in, [:pretty, :json]},
+      default: :pretty,
+      env: "LOG_FORMAT",
+      doc: "lines for people, or one JSON object a line"
+    ]
   ]
 
   @groups %{
@@ -76,7 +131,10 @@ defmodule GamePlatform.Config do
     diff: [],
     keyframe: [:chunks],
     picture: [:size, :longitude, :latitude],
-    call: [:timeout_ms]
+    call: [:timeout_ms],
+    edge: [:port, :bind, :jwt_secret, :jwt_issuer, :cors_origins, :hz],
+    admin: [:admin_port, :bind],
+    log: [:log_format]
   }
 
   @doc "The names of a group's options."
@@ -104,12 +162,14 @@ defmodule GamePlatform.Config do
         invalid(unknown, value, known)
 
       true ->
-        collect(names, fn name ->
+        names
+        |> collect(fn name ->
           case Keyword.fetch(opts, name) do
             {:ok, value} -> check(name, value)
             :error -> {:ok, default(name)}
           end
         end)
+        |> fit_together(group, :bind)
     end
   end
 
@@ -129,7 +189,8 @@ defmodule GamePlatform.Config do
     # An empty variable is an unset one.
     names = for {variable, name} <- variables(group), env[variable] not in [nil, ""], do: name
 
-    collect(names, fn name ->
+    names
+    |> collect(fn name ->
       variable = @schema[name][:env]
 
       case parse_one(name, env[variable]) do
@@ -137,6 +198,7 @@ defmodule GamePlatform.Config do
         {:error, {reason, details}} -> {:error, {reason, %{details | option: variable}}}
       end
     end)
+    |> fit_together(group, "BIND")
   end
 
   @doc "The environment variables that set a group's options."
@@ -182,13 +244,30 @@ defmodule GamePlatform.Config do
 
   defp placeholder({:in, values}), do: Enum.join(values, "|")
   defp placeholder(:ruleset), do: "FILE"
+  defp placeholder(:address), do: "ADDRESS"
+  defp placeholder(:origins), do: "ORIGIN,…"
+  defp placeholder(type) when type in [:secret, :text], do: "TEXT"
   defp placeholder(_), do: "N"
 
   @doc "The standard error for a value that does not fit."
   @spec invalid(atom, term, String.t()) :: {:error, error}
   def invalid(option, value, expected) do
+    value = if secret?(option), do: Network.hidden(value), else: value
     {:error, {:invalid_option, %{option: option, value: value, expected: expected}}}
   end
+
+  defp secret?(option), do: is_atom(option) and @schema[option][:type] == :secret
+
+  # Secrets are asked of whom others can reach.
+  defp fit_together({:ok, %{bind: bind} = values} = ok, group, option) do
+    if :jwt_secret in options(group) and values[:jwt_secret] == nil and not Network.loopback?(bind) do
+      invalid(option, bind, "127.0.0.1 or ::1 as long as JWT_SECRET (`:jwt_secret`) is not set: set it, too")
+    else
+      ok
+    end
+  end
+
+  defp fit_together(result, _, _), do: result
 
   defp collect(names, each) do
     Enum.reduce_while(names, {:ok, %{}}, fn name, {:ok, values} ->
@@ -219,11 +298,13 @@ defmodule GamePlatform.Config do
   defp expected_text({:in, values}), do: one_of(values, &Atom.to_string/1)
   defp expected_text(:ruleset), do: "a path"
   defp expected_text(:max_bytes), do: "a number of bytes"
+  defp expected_text(:origins), do: "* or origins such as https://play.example, with commas between"
   defp expected_text(type), do: expected(type)
 
   defp parse_as({:integer, _, _}, text), do: whole(text)
   defp parse_as(:max_bytes, text), do: whole(text)
-  defp parse_as(:ruleset, text), do: {:ok, text}
+  defp parse_as(type, text) when type in [:ruleset, :address, :secret, :text], do: {:ok, text}
+  defp parse_as(:origins, text), do: {:ok, Network.origins(text)}
 
   defp parse_as(:degrees, text) do
     case Float.parse(text) do
@@ -267,6 +348,10 @@ defmodule GamePlatform.Config do
   defp fits?(:chunks, chunks), do: is_nil(chunks) or is_list(chunks)
   defp fits?(:max_bytes, n), do: n == :free or (is_integer(n) and n >= 0)
   defp fits?(:degrees, n), do: is_number(n) and abs(n) <= 360
+  defp fits?(:address, text), do: Network.address?(text)
+  defp fits?(:secret, text), do: is_nil(text) or (is_binary(text) and byte_size(text) >= @min_secret_bytes)
+  defp fits?(:text, text), do: is_nil(text) or (is_binary(text) and byte_size(text) in 1..255)
+  defp fits?(:origins, origins), do: origins in [:same, :any] or Network.origins?(origins)
   defp fits?(:timeout, ms), do: ms == :infinity or (is_integer(ms) and ms >= 0 and ms <= 4_294_967_295)
 
   defp expected({:integer, low, high}), do: "an integer in #{low}..#{high}"
@@ -280,6 +365,10 @@ defmodule GamePlatform.Config do
   defp expected(:chunks), do: "a list of chunks, or nil"
   defp expected(:max_bytes), do: ":free or a number of bytes"
   defp expected(:degrees), do: "degrees in -360..360"
+  defp expected(:address), do: "an IPv4 or IPv6 address"
+  defp expected(:secret), do: "at least #{@min_secret_bytes} bytes"
+  defp expected(:text), do: "a string of 1..255 bytes"
+  defp expected(:origins), do: ":same, :any, or a list of origins such as https://play.example"
   defp expected(:timeout), do: ":infinity or milliseconds in 0..4294967295"
 
   defp one_of(values, show) do
@@ -290,5 +379,6 @@ defmodule GamePlatform.Config do
   defp sentence(text), do: String.capitalize(String.first(text)) <> String.slice(text, 1..-1//1)
   defp shown(:cores), do: "one for each core"
   defp shown(value), do: "`#{inspect(value)}`"
+  defp short({:hidden, bytes}), do: "hidden (#{bytes} bytes)"
   defp short(value), do: inspect(value, limit: 5, printable_limit: 60)
 end
