@@ -37,4 +37,16 @@ defmodule GamePlatform.JSON do
       {:error, {:invalid_term, reason}} -> raise ArgumentError, reason
     end
   end
+
+  @doc """
+  Writes any term as JSON on one line, without fail: for logs and reports.
+
+  What has no JSON form is written as the text that `inspect/1` gives, a byte that is no UTF-8 as U+FFFD, and
+  what is very long or deep is cut. It needs no native code.
+
+      iex> GamePlatform.JSON.encode_any(%{status: :down, reason: {:exit, "b\\xFFd"}, load: [0.5]})
+      ~S({"load":[0.5],"reason":"{:exit, <<98, 255, 100>>}","status":"down"})
+  """
+  @spec encode_any(term) :: String.t()
+  def encode_any(term), do: __MODULE__.Any.encode(term)
 end
