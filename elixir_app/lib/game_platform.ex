@@ -9,6 +9,9 @@ defmodule GamePlatform do
 
   If the world or its server dies it is started anew, at tick 0.
 
+  With `edge: [port: 4000]` it serves clients: the page on `/`, Phoenix Channels on `/socket`, and the world on the
+  topic `world:main` (`GamePlatformWeb.WorldChannel`); with `admin: [admin_port: 4001]` health and metrics.
+
   Nothing is started unasked, and no name is taken but the one given: any number of instances run side by
   side.
 
@@ -24,11 +27,22 @@ defmodule GamePlatform do
   ## Options
 
     * `:name`: an atom that the instance is known by. Default `GamePlatform`.
+    * `:edge`: a keyword list for the clients' side, below; without it there is none.
+    * `:admin`: a keyword list for the operator's side, below; without it there is none.
   #{GamePlatform.Config.docs(:server)}
+
+  ## Options of `:edge`
+
+  #{GamePlatform.Config.docs(:edge)}
+
+  ## Options of `:admin`
+
+  #{GamePlatform.Config.docs(:admin)}
   """
 
-  alias GamePlatform.{Config, Instance}
+  alias GamePlatform.{Config, Instance, Transport}
   alias GamePlatform.Game.Simulation.WorldServer
+  alias GamePlatformWeb.Admin
 
   @doc "A child specification; its id is the instance's name."
   @spec child_spec(keyword) :: Supervisor.child_spec()
@@ -44,24 +58,33 @@ defmodule GamePlatform do
   """
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(opts \\ []) do
-    {name, opts} =
-      if Keyword.keyword?(opts), do: Keyword.pop(opts, :name, __MODULE__), else: {__MODULE__, opts}
+    {own, opts} = if Keyword.keyword?(opts), do: Keyword.split(opts, [:name, :edge, :admin]), else: {[], opts}
+
+    name = Keyword.get(own, :name, __MODULE__)
 
     with {:ok, name} <- check_name(name),
-         {:ok, options} <- Config.validate(:server, opts) do
-      case Instance.start_link({name, options}) do
-        {:error, {:shutdown, {:failed_to_start_child, _, {:no_world, reason}}}} -> {:error, reason}
-        other -> other
-      end
+         {:ok, options} <- Config.validate(:server, opts),
+         {:ok, edge} <- side(:edge, own[:edge]),
+         {:ok, admin} <- side(:admin, own[:admin]),
+         {:error, reason} <- Instance.start_link({name, Map.merge(options, %{edge: edge, admin: admin})}) do
+      {:error, cause(reason)}
     end
   end
+
+  defp side(_, nil), do: {:ok, nil}
+  defp side(group, opts), do: Config.validate(group, opts)
+
+  # What the part that could not be started said.
+  defp cause({:shutdown, {:failed_to_start_child, _, reason}}), do: cause(reason)
+  defp cause({:no_world, reason}), do: reason
+  defp cause(reason), do: reason
 
   defp check_name(name) when is_atom(name) and name != nil, do: Config.check(:name, name)
   defp check_name(name), do: Config.invalid(:name, name, "an atom")
 
   @doc "The world of a running instance; `{:error, :not_running}` if there is none, or it is being restarted."
   @spec world(atom) :: {:ok, GamePlatform.Compute.world()} | {:error, :not_running}
-  def world(name \\ __MODULE__), do: ask(name, &WorldServer.world/1)
+  def world(name \\ __MODULE__), do: ask(name, :world_server, &WorldServer.world/1)
 
   @doc """
   How a running instance is doing: `tick`, `ups` and `target_ups` (updates per second), `missed` (slots of
@@ -70,11 +93,21 @@ defmodule GamePlatform do
   `{:error, :not_running}` as for `world/1`.
   """
   @spec stats(atom) :: %{atom => term} | {:error, :not_running}
-  def stats(name \\ __MODULE__), do: ask(name, &WorldServer.stats/1)
+  def stats(name \\ __MODULE__), do: ask(name, :world_server, &WorldServer.stats/1)
 
-  defp ask(name, question) do
+  @doc """
+  The port that clients connect to, once the edge is up. `{:error, {:cannot_listen, sentence}}` if it cannot be had.
+  """
+  @spec port(atom, timeout) :: {:ok, :inet.port_number()} | {:error, term}
+  def port(name \\ __MODULE__, timeout \\ 10_000), do: Transport.port(Instance.transport(name), timeout)
+
+  @doc "The port of health and metrics. `{:error, :not_running}` as for `world/1`, or if there is none."
+  @spec admin_port(atom) :: {:ok, :inet.port_number()} | {:error, :not_running}
+  def admin_port(name \\ __MODULE__), do: ask(name, :admin, &{:ok, Admin.port(&1)})
+
+  defp ask(name, part, question) do
     if is_atom(name) and Process.whereis(Instance.registry(name)),
-      do: question.(Instance.via(name, :world_server)),
+      do: question.(Instance.via(name, part)),
       else: {:error, :not_running}
   catch
     :exit, _ -> {:error, :not_running}

@@ -2,28 +2,93 @@ defmodule GamePlatform.Instance do
   @moduledoc false
   # One running platform, under the name that its user gave:
   #
-  #     name (Supervisor, rest_for_one)
-  #     ├── name.Registry         finds the parts below
-  #     └── WorldServer           owns the world and ticks it
-  #         └── WorldProcess      (monitored) the world, whatever the backend
+  #     name (rest_for_one)
+  #     ├── name.Registry          finds the parts below
+  #     └── parts (one_for_one)
+  #         ├── world (rest_for_one)
+  #         │   ├── WorldServer    owns the world and ticks it
+  #         │   │   └── WorldProcess   (monitored) the world, whatever the backend
+  #         │   └── Publisher      tells clients what changes           if there are clients
+  #         ├── name.Transport     sockets of clients                   if asked for
+  #         └── Admin              health and metrics                   if asked for
+  #
+  # Clients stay connected while their world is started again, and a world does not mind what its clients do.
 
   use Supervisor
 
   alias GamePlatform.Game.Simulation.WorldServer
+  alias GamePlatform.Multiplayer.Publisher
+  alias GamePlatform.Transport
+  alias GamePlatformWeb.{Admin, UserSocket}
 
+  @topic "world:main"
+
+  # `options`: those of the world, and in `edge` and `admin` a map, or nil for none.
   def start_link({name, options}), do: Supervisor.start_link(__MODULE__, {name, options}, name: name)
 
   def via(name, part), do: {:via, Registry, {registry(name), part}}
   def registry(name), do: Module.concat(name, Registry)
+  def transport(name), do: Module.concat(name, Transport)
+  def topic, do: @topic
 
   @impl true
-  def init({name, options}) do
+  def init({name, %{edge: edge, admin: admin} = options}) do
+    world = {WorldServer, {via(name, :world_server), Map.drop(options, [:edge, :admin])}}
+
+    parts =
+      [subtree(:world, [world | publisher(name, edge)], :rest_for_one)] ++
+        transport(name, edge) ++ admin(name, admin)
+
     Supervisor.init(
-      [
-        {Registry, keys: :unique, name: registry(name)},
-        {WorldServer, {via(name, :world_server), options}}
-      ],
+      [{Registry, keys: :unique, name: registry(name)}, subtree(:parts, parts, :one_for_one)],
       strategy: :rest_for_one
     )
+  end
+
+  defp subtree(id, children, strategy) do
+    %{id: id, start: {Supervisor, :start_link, [children, [strategy: strategy]]}, type: :supervisor}
+  end
+
+  defp publisher(_, nil), do: []
+
+  defp publisher(name, edge) do
+    options = %{
+      world_server: via(name, :world_server),
+      transport: transport(name),
+      topic: @topic,
+      hz: edge.hz
+    }
+
+    [{Publisher, {via(name, :publisher), options}}]
+  end
+
+  defp transport(_, nil), do: []
+
+  defp transport(name, edge) do
+    jwt = if edge.jwt_secret, do: %{secret: edge.jwt_secret, issuer: edge.jwt_issuer}
+
+    [
+      {Transport,
+       name: transport(name),
+       sockets: [{"/socket", UserSocket, %{game: name, jwt: jwt}}],
+       port: edge.port,
+       bind: edge.bind,
+       origins: edge.cors_origins,
+       static: Application.app_dir(:game_platform, "priv/static"),
+       limits: %{queue_bytes: 8 * 1_048_576}}
+    ]
+  end
+
+  defp admin(_, nil), do: []
+
+  defp admin(name, admin) do
+    [
+      {Admin,
+       name: via(name, :admin),
+       port: admin.admin_port,
+       bind: admin.bind,
+       parts: fn -> GamePlatformWeb.Sources.parts(name) end,
+       metrics: fn -> GamePlatformWeb.Sources.metrics(name) end}
+    ]
   end
 end

@@ -27,6 +27,7 @@ defmodule GamePlatform.Transport do
   alias GamePlatform.{Channel, Config, NativeNode, Socket}
   alias GamePlatform.Transport.{Acceptor, Edge, Egress, PresenceServer}
 
+  @look_ms 100
   @options [:name, :sockets, :port, :bind, :static, :origins, :limits, :native]
 
   @doc "A child specification; its id is the name."
@@ -77,11 +78,34 @@ defmodule GamePlatform.Transport do
   def egress(name), do: part(name, Egress)
 
   @doc """
-  The port that clients connect to, once the edge is up.
+  The port that clients connect to, once the edge is up. `{:error, {:cannot_listen, sentence}}` if it cannot listen
+  there, `{:error, :worker_down}` if it does not come up in time.
   """
   @spec port(atom, timeout) :: {:ok, :inet.port_number()} | {:error, term}
-  def port(name, timeout \\ 10_000) do
-    with {:ok, %{up: %{port: port}}} <- NativeNode.await_up(part(name, Edge), timeout), do: {:ok, port}
+  def port(name, timeout \\ 10_000)
+  def port(name, :infinity), do: port(name, 1_000_000_000)
+
+  def port(name, timeout) do
+    edge = part(name, Edge)
+
+    case NativeNode.await_up(edge, min(timeout, @look_ms)) do
+      {:ok, %{up: %{port: port}}} -> {:ok, port}
+      {:error, :worker_down} -> refused(edge) || port_later(name, timeout)
+      error -> error
+    end
+  end
+
+  defp port_later(_, timeout) when timeout <= @look_ms, do: {:error, :worker_down}
+  defp port_later(name, timeout), do: port(name, timeout - @look_ms)
+
+  # It is tried again, but whoever asks wants to know.
+  defp refused(edge) do
+    case NativeNode.info(edge) do
+      %{last_exit: {:refused_by_handler, sentence}} -> {:error, {:cannot_listen, sentence}}
+      _ -> nil
+    end
+  catch
+    :exit, _ -> {:error, :worker_down}
   end
 
   @doc """

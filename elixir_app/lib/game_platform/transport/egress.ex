@@ -54,8 +54,9 @@ defmodule GamePlatform.Transport.Egress do
   def down(egress), do: GenServer.call(egress, :down)
   def stats(egress), do: GenServer.call(egress, :stats)
 
+  # While it is being started anew there is nobody to send to.
   defp command(egress, command) do
-    send(egress, {:egress, command})
+    with pid when is_pid(pid) <- Process.whereis(egress), do: send(pid, {:egress, command})
     :ok
   end
 

@@ -1,15 +1,17 @@
 defmodule Mix.Tasks.Game.Server do
-  @shortdoc "Runs a world and prints a status line a second"
+  @shortdoc "Runs a world, serves its clients, and prints a status line a second"
   @moduledoc """
-  Runs a world at a steady rate and prints one status line a second. `make run` starts this.
+  Runs a world at a steady rate, serves the page, its clients and the operator's port, and prints one status line a
+  second. `make run` starts this.
 
       mix game.server --frequency 128 --ups 60
 
   ## Options
 
   #{GamePlatform.Config.flags([:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes])}
+  #{GamePlatform.Config.flags([:port, :admin_port, :bind, :cors_origins, :hz, :log_format])}
 
-  The environment gives defaults: `WORLD_SEED`, `WORLD_FREQUENCY`, `UPS`. SIGTERM stops it within a second; so does
+  The environment gives defaults: #{[:server, :edge, :admin, :log] |> Enum.flat_map(&GamePlatform.Config.variables/1) |> Enum.map_join(", ", fn {variable, _} -> "`#{variable}`" end)}. SIGTERM stops it within a second; so does
   Ctrl-C under `make run` (run by hand, Ctrl-C opens the VM's menu, where `a` stops it).
 
   The status line shows the tick, updates per second, cells times updates per second, the duration of a tick
@@ -18,25 +20,28 @@ defmodule Mix.Tasks.Game.Server do
   """
   use Mix.Task
 
-  alias GamePlatform.{CLI, Compute, Config}
+  alias GamePlatform.{CLI, Compute, Config, Log}
 
   @requirements ["app.start"]
-  @options [:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes]
+  @groups [:server, :edge, :admin, :log]
+  # A secret is not for a command line, which everybody on the machine may read.
+  @options [:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes] ++
+             [:port, :admin_port, :bind, :cors_origins, :hz, :log_format]
   # How long the parts have to end by themselves, whatever a tick is doing.
   @stop_ms 500
 
   @impl true
   def run(args) do
     given = CLI.parse!("mix game.server", args, @options, [])
-    env = CLI.ok!(Config.from_env(:server))
-    options = Map.merge(env, CLI.ok!(Config.parse(:server, given)))
+    [server, edge, admin, log] = for group <- @groups, do: group_of(group, given)
+    CLI.ok!(with :ok <- Log.install(log), do: {:ok, nil})
     stopper = stop_on_sigterm()
 
     Process.flag(:trap_exit, true)
-    platform = options |> Map.to_list() |> GamePlatform.start_link() |> CLI.ok!()
+    platform = CLI.ok!(GamePlatform.start_link(server ++ [edge: edge, admin: admin]))
     send(stopper, {:running, platform})
     {:ok, world} = GamePlatform.world()
-    threads = options[:threads] || System.schedulers_online()
+    threads = server[:threads] || System.schedulers_online()
     kernel = if world.backend in [:node, :nif], do: " #{Compute.info().isa}, #{threads} threads", else: ""
 
     IO.puts(
@@ -44,7 +49,26 @@ defmodule Mix.Tasks.Game.Server do
         "backend #{world.backend}#{kernel}"
     )
 
+    serving(edge)
     report(platform, System.monotonic_time(:millisecond) + 1000)
+  end
+
+  # Flags go before the environment.
+  defp group_of(group, given) do
+    env = CLI.ok!(Config.from_env(group))
+    group |> Config.parse(given) |> CLI.ok!() |> Enum.into(env) |> Map.to_list()
+  end
+
+  defp serving(edge) do
+    port = CLI.ok!(GamePlatform.port())
+    {:ok, admin} = GamePlatform.admin_port()
+    host = Keyword.get(edge, :bind, "127.0.0.1")
+    host = if host in ["127.0.0.1", "0.0.0.0", "::1", "::"], do: "localhost", else: host
+    IO.puts("open http://#{host}:#{port}   (health and metrics: http://#{host}:#{admin})")
+
+    unless edge[:jwt_secret] do
+      IO.puts("WARNING: no JWT_SECRET: everybody on this machine may connect, and nobody else can")
+    end
   end
 
   defp report(platform, due) do
