@@ -7,12 +7,14 @@ export LC_ALL ?= C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 run: setup
+	@scripts/web
 	@scripts/serve $(ARGS)
 
 setup:
 	@scripts/setup
 
-test: setup
+test:
+	@scripts/setup --tests
 	@scripts/test
 
 # Minutes of kills and garbage; SOAK_KILLS and SOAK_GARBAGE say how many.
