@@ -1,0 +1,71 @@
+defmodule GamePlatform.Transport.EgressTest do
+  use ExUnit.Case, async: true
+
+  import ExUnit.CaptureLog, only: [with_log: 1]
+  import GamePlatform.{Eventually, Harm}
+
+  alias GamePlatform.{NativeNode, NativePeer, Socket}
+  alias GamePlatform.Transport.Egress
+
+  # A peer that takes nothing until it is told to.
+  setup context do
+    name = Module.concat(__MODULE__, "E#{context.line}")
+    start_supervised!({Egress, name: name})
+    # Long enough stopped, it would be taken for hung.
+    native = start_supervised!({NativeNode, NativePeer.options([], hang_checks: 3_000)})
+    {:ok, up} = NativeNode.await_up(native)
+    test = self()
+    :ok = Egress.up(name, {:peer, up.node}, &send(test, {:replace, &1}))
+    %{egress: name, up: up}
+  end
+
+  defp push(egress, bytes),
+    do: Egress.push(socket(egress), nil, nil, "event", {:json, :binary.copy("x", bytes)})
+
+  defp socket(egress), do: %Socket{topic: "t", private: %{egress: egress, n: 1}}
+
+  test "what waits is bounded, and steps of streams go first", %{egress: egress, up: up} do
+    stop(up)
+    # More than the channel takes.
+    wait_until(fn ->
+      push(egress, 100_000)
+      Egress.stats(egress).waiting > 0
+    end)
+
+    step = {:binary, :binary.copy("s", 50_000)}
+    for n <- 1..1_000, do: Egress.broadcast(egress, "k", "t", "diff", step, nil, {n, n + 1})
+    %{bytes: bytes, dropped: dropped} = Egress.stats(egress)
+    assert bytes < 2 * 1_048_576
+    assert dropped > 900
+    refute_received {:replace, _}
+
+    # It goes on where it was, and nothing else is lost.
+    signal(up, "CONT")
+    wait_until(fn -> Egress.stats(egress).waiting == 0 end)
+    assert Egress.stats(egress).dropped == dropped
+
+    stop(up)
+
+    {_, log} =
+      with_log(fn ->
+        # Each is handled at once, however full it is.
+        for _ <- 1..1_000, do: push(egress, 100_000)
+        assert_receive {:replace, reason}, 10_000
+        assert reason =~ "takes nothing"
+      end)
+
+    assert log =~ "it is replaced"
+    assert %{bytes: 0, waiting: 0} = Egress.stats(egress)
+    signal(up, "CONT")
+  end
+
+  test "commands for an edge that is down, or for none, go nowhere", %{egress: egress, up: up} do
+    :ok = Egress.down(egress)
+    assert push(egress, 10) == :ok
+    assert %{sent: 0, waiting: 0} = Egress.stats(egress)
+    :ok = Egress.up(egress, {:peer, up.node}, fn _ -> :ok end)
+    assert push(egress, 10) == :ok
+    assert %{sent: 1, waiting: 0} = Egress.stats(egress)
+    assert Egress.push(socket(__MODULE__.Nowhere), nil, nil, "event", {:json, "{}"}) == :ok
+  end
+end
