@@ -5,7 +5,7 @@ use erl_dist::message::Message;
 use erl_dist::term::PidOrAtom;
 
 use crate::process::Event;
-use crate::table::{Entry, Received, State};
+use crate::table::{Entry, Mailbox, Received, State, key};
 use crate::term::{as_atom, as_int, as_tuple, atom, encodable, tuple};
 
 impl State {
@@ -147,7 +147,16 @@ impl State {
 
 impl Entry {
     fn put(&self, received: Received) {
-        let _ = self.mailbox.send(received);
+        // Nobody may take from it any more.
+        match &self.mailbox {
+            Mailbox::Own(mailbox) => drop(mailbox.send(received)),
+            Mailbox::Shared(mailbox, backlog) => {
+                backlog.add();
+                if mailbox.send((key(&self.pid), received)).is_err() {
+                    backlog.remove();
+                }
+            }
+        }
     }
 }
 
@@ -247,7 +256,7 @@ mod tests {
             let (outbox, mut queue) = Outbox::new();
             let table = Table::new("us@h".to_owned(), "beam@h".to_owned(), 9, outbox);
             let (sender, mut mailbox) = mpsc::unbounded_channel();
-            let pid = table.with(|state| state.spawn(Some("server"), sender)).unwrap();
+            let pid = table.with(|state| state.spawn(Some("server"), Mailbox::Own(sender))).unwrap();
             for message in messages {
                 table.with(|state| state.handle(message));
                 let signals = std::iter::from_fn(|| queue.try_recv().ok()).count();

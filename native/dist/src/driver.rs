@@ -64,6 +64,7 @@ impl Driver {
                 if guard.0.outbox.room().await.is_err() {
                     return Ended::Closed;
                 }
+                guard.0.backlog.room().await;
                 match reader.next().await {
                     Ok(Some(message)) => guard.0.with(|state| state.handle(message)),
                     Ok(None) => return Ended::Closed,

@@ -8,9 +8,10 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::frame;
+use crate::group::Group;
 use crate::outbox::{Closed, TrySendError};
 use crate::process::{Event, Process};
-use crate::table::Table;
+use crate::table::{Mailbox, Table};
 use crate::term::{Target, atom, encodable, tuple};
 
 /// The name is registered already.
@@ -53,7 +54,7 @@ impl Node {
     /// A new process. After the connection has ended, its mailbox is at its end too.
     pub fn spawn(&self) -> Process {
         let (sender, mailbox) = mpsc::unbounded_channel();
-        match self.table.with(|state| state.spawn(None, sender)) {
+        match self.table.with(|state| state.spawn(None, Mailbox::Own(sender))) {
             Ok(pid) => Process::new(self.table.clone(), pid, mailbox),
             Err(_) => unreachable!("only a name can be taken"),
         }
@@ -62,8 +63,14 @@ impl Node {
     /// A new process that the BEAM reaches as `{name, node}`.
     pub fn register(&self, name: &str) -> Result<Process, NameTaken> {
         let (sender, mailbox) = mpsc::unbounded_channel();
-        let pid = self.table.with(|state| state.spawn(Some(name), sender)).map_err(NameTaken)?;
+        let pid =
+            self.table.with(|state| state.spawn(Some(name), Mailbox::Own(sender))).map_err(NameTaken)?;
         Ok(Process::new(self.table.clone(), pid, mailbox))
+    }
+
+    /// A group of processes that share a mailbox. It has no processes yet.
+    pub fn group(&self) -> Group {
+        Group::new(self.table.clone())
     }
 
     /// Sends a message. Waits while the queue to the BEAM is full; messages of one sender keep their order.

@@ -6,10 +6,11 @@ use eetf::{Pid, Reference, Term};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::dispatch;
+use crate::group::Member;
 use crate::node::{deliver, try_deliver};
 use crate::outbox::{Closed, TrySendError};
 use crate::table::{Received, Table};
-use crate::term::{Target, atom, encodable};
+use crate::term::Target;
 
 /// What a process finds in its mailbox.
 #[derive(Debug)]
@@ -77,25 +78,37 @@ impl Caller {
     }
 }
 
-/// A process of this node. Dropping it ends it: who is linked to it or monitors it is told `normal`, or
-/// `panicked` if a panic drops it.
+impl Received {
+    /// What the holder of the process `own` finds.
+    pub(crate) fn into_event(self, table: &Arc<Table>, own: impl FnOnce() -> Pid) -> Event {
+        match self {
+            Received::Other(event) => event,
+            Received::Call { from, tag, request } => {
+                let caller = Caller { table: table.clone(), own: own(), pid: from, tag };
+                Event::Call(Call { request, caller })
+            }
+        }
+    }
+}
+
+/// A process of this node with a mailbox of its own. Dropping it ends it: who is linked to it or monitors it is
+/// told `normal`, or `panicked` if a panic drops it.
 ///
 /// Its mailbox is unbounded, as on the BEAM; [`Process::waiting`] says how full it is.
 #[derive(Debug)]
 pub struct Process {
-    table: Arc<Table>,
-    pid: Pid,
+    own: Member,
     mailbox: UnboundedReceiver<Received>,
 }
 
 impl Process {
     pub(crate) fn new(table: Arc<Table>, pid: Pid, mailbox: UnboundedReceiver<Received>) -> Self {
-        Process { table, pid, mailbox }
+        Process { own: Member::new(table, pid), mailbox }
     }
 
     /// The pid by which the BEAM knows it.
     pub fn pid(&self) -> &Pid {
-        &self.pid
+        self.own.pid()
     }
 
     /// The next event; none when the connection has ended. May be dropped while it waits: nothing is lost.
@@ -114,67 +127,47 @@ impl Process {
     }
 
     fn event(&self, received: Received) -> Event {
-        match received {
-            Received::Other(event) => event,
-            Received::Call { from, tag, request } => {
-                let caller = Caller { table: self.table.clone(), own: self.pid.clone(), pid: from, tag };
-                Event::Call(Call { request, caller })
-            }
-        }
+        received.into_event(self.own.table(), || self.pid().clone())
     }
 
     /// Sends a message in this process's name. Waits while the queue to the BEAM is full.
     pub async fn send(&self, to: impl Into<Target>, message: Term) -> Result<(), Closed> {
-        let to = to.into();
-        let message = crate::node::message(&self.pid, &to, message);
-        deliver(&self.table, &to, message).await
+        self.own.send(to, message).await
     }
 
     /// Sends a message in this process's name if the queue to the BEAM has room now.
     pub fn try_send(&self, to: impl Into<Target>, message: Term) -> Result<(), TrySendError> {
-        let to = to.into();
-        let message = crate::node::message(&self.pid, &to, message);
-        try_deliver(&self.table, &to, message)
+        self.own.try_send(to, message)
     }
 
     /// Links to a process: when it ends, or is not there, an [`Event::Exit`] comes, and the other way round.
     pub async fn link(&self, to: &Pid) -> Result<(), Closed> {
-        self.table.outbox.room().await?;
-        self.table.with(|state| state.link(&self.pid, to));
+        self.own.table().outbox.room().await?;
+        self.own.table().with(|state| state.link(self.pid(), to));
         Ok(())
     }
 
     /// Undoes a link: no [`Event::Exit`] for it comes from now on, but one may be in the mailbox already.
     pub async fn unlink(&self, to: &Pid) -> Result<(), Closed> {
-        self.table.outbox.room().await?;
-        self.table.with(|state| state.unlink(&self.pid, to));
+        self.own.table().outbox.room().await?;
+        self.own.table().with(|state| state.unlink(self.pid(), to));
         Ok(())
     }
 
     /// Monitors a process or a name of the BEAM: one [`Event::Down`] with the reference comes.
     pub async fn monitor(&self, target: impl Into<Target>) -> Result<Reference, Closed> {
-        self.table.outbox.room().await?;
-        let target = target.into();
-        Ok(self.table.with(|state| state.monitor(&self.pid, &target)))
+        self.own.monitor(target).await
     }
 
     /// Undoes a monitor: no [`Event::Down`] for it comes from now on, but one may be in the mailbox already.
     pub async fn demonitor(&self, reference: &Reference) -> Result<(), Closed> {
-        self.table.outbox.room().await?;
-        self.table.with(|state| state.demonitor(&self.pid, reference));
+        self.own.table().outbox.room().await?;
+        self.own.table().with(|state| state.demonitor(self.pid(), reference));
         Ok(())
     }
 
     /// Ends the process for a reason of its own.
     pub fn exit(self, reason: Term) {
-        let reason = encodable(reason);
-        self.table.with(|state| state.exit(&self.pid, &reason));
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let reason = if std::thread::panicking() { "panicked" } else { "normal" };
-        self.table.with(|state| state.exit(&self.pid, &atom(reason)));
+        self.own.exit(reason);
     }
 }

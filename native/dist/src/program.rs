@@ -144,7 +144,7 @@ where
 {
     let options = connection.open(|| {}).unwrap_or_else(|error| error.exit());
     let served = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Into::into);
-    let result = served.and_then(|runtime| {
+    let result: Result<(), Box<dyn Error>> = served.and_then(|runtime| {
         runtime.block_on(async {
             let (node, driver) = connect(&options).await?;
             tokio::select! {
@@ -153,6 +153,13 @@ where
             }
         })
     });
+    finish(connection, result)
+}
+
+/// What `serve` of [`run_threaded`] fails with.
+pub type Served = Box<dyn Error + Send + Sync>;
+
+fn finish(connection: &Connection, result: Result<(), impl std::fmt::Display>) -> ExitCode {
     connection.clean();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -165,6 +172,64 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+/// How [`run_threaded`] runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Threaded {
+    /// How many threads do the work.
+    pub threads: usize,
+    /// How long `serve` may go on when the connection or the input has ended.
+    pub grace: Duration,
+}
+
+/// As [`run`], on several threads, for a program with something to say when the BEAM goes: when the connection
+/// or the input ends, mailboxes end, and `serve` has a moment of `grace` to come to an end itself.
+pub fn run_threaded<F>(
+    connection: &Connection,
+    options: Threaded,
+    serve: impl FnOnce(Node) -> F + Send + 'static,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), Served>> + Send + 'static,
+{
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let before_exit = move || {
+        let _ = stop.send(());
+        let _ = is_done.recv_timeout(options.grace);
+    };
+    let to = connection.open(before_exit).unwrap_or_else(|error| error.exit());
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(options.threads)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build();
+    let result = built.map_err(Served::from).and_then(|runtime| {
+        let result = runtime.block_on(async {
+            let (node, driver) = connect(&to).await?;
+            let mut serving = tokio::spawn(serve(node));
+            let mut driving = tokio::spawn(driver.run());
+            // By hand there is no input that could end.
+            let input = async {
+                if stopped.await.is_err() {
+                    std::future::pending().await
+                }
+            };
+            let ended = tokio::select! {
+                served = &mut serving => return served?,
+                ended = &mut driving => Err(ended?.into()),
+                () = input => Ok(()),
+            };
+            driving.abort();
+            let _ = tokio::time::timeout(options.grace, serving).await;
+            ended
+        });
+        runtime.shutdown_background();
+        result
+    });
+    drop(done);
+    finish(connection, result)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! The processes of this node, and who is linked to them and monitors them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eetf::{Atom, Pid, Reference, Term};
 use erl_dist::message::Message;
 use erl_dist::term::PidOrAtom;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::group::Backlog;
 use crate::outbox::Outbox;
 use crate::process::Event;
 use crate::term::{Target, atom};
@@ -17,6 +18,8 @@ use crate::term::{Target, atom};
 pub(crate) struct Table {
     state: Mutex<State>,
     pub(crate) outbox: Outbox,
+    /// What waits in the mailboxes of groups.
+    pub(crate) backlog: Arc<Backlog>,
     /// The sender of what no process sends.
     pub(crate) own: Pid,
     pub(crate) peer: String,
@@ -32,6 +35,8 @@ pub(crate) struct State {
     pub(crate) processes: HashMap<u64, Entry>,
     pub(crate) names: HashMap<String, u64>,
     pub(crate) outbox: Outbox,
+    /// Keeps the mailboxes of groups open for as long as the connection lasts.
+    groups: Vec<UnboundedSender<(u64, Received)>>,
     /// Signals between two processes of this node, still to be handled.
     pub(crate) local: VecDeque<Message>,
 }
@@ -39,12 +44,20 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) pid: Pid,
-    pub(crate) mailbox: UnboundedSender<Received>,
+    pub(crate) mailbox: Mailbox,
     name: Option<String>,
     /// The other end, with the id of an unlink that it has not acknowledged yet.
     pub(crate) links: HashMap<Pid, Option<u64>>,
     pub(crate) watched_by: HashMap<Reference, (Pid, PidOrAtom)>,
     pub(crate) watches: HashMap<Reference, Target>,
+}
+
+/// Where what comes for a process lies.
+#[derive(Debug)]
+pub(crate) enum Mailbox {
+    Own(UnboundedSender<Received>),
+    /// The mailbox of a group, where the number of the process stands with it.
+    Shared(UnboundedSender<(u64, Received)>, Arc<Backlog>),
 }
 
 /// What lies in a mailbox: a call gets its way back only when it is taken out.
@@ -70,9 +83,10 @@ impl Table {
             processes: HashMap::new(),
             names: HashMap::new(),
             outbox: outbox.clone(),
+            groups: Vec::new(),
             local: VecDeque::new(),
         };
-        Table { state: Mutex::new(state), outbox, own, peer }
+        Table { state: Mutex::new(state), outbox, backlog: Arc::default(), own, peer }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,15 +111,25 @@ impl Table {
         state.ended = true;
         state.processes.clear();
         state.names.clear();
+        state.groups.clear();
+    }
+
+    /// Keeps the mailbox of a group open until the connection ends.
+    pub(crate) fn keep(&self, mailbox: UnboundedSender<(u64, Received)>) {
+        let mut state = self.lock();
+        if !state.ended {
+            state.groups.push(mailbox);
+        }
+    }
+
+    /// The pid of a process, or that of no process if it has ended.
+    pub(crate) fn pid_of(&self, key: u64) -> Pid {
+        self.lock().processes.get(&key).map_or_else(|| self.own.clone(), |entry| entry.pid.clone())
     }
 }
 
 impl State {
-    pub(crate) fn spawn(
-        &mut self,
-        name: Option<&str>,
-        mailbox: UnboundedSender<Received>,
-    ) -> Result<Pid, String> {
+    pub(crate) fn spawn(&mut self, name: Option<&str>, mailbox: Mailbox) -> Result<Pid, String> {
         if let Some(name) = name
             && (self.names.contains_key(name) || name == "net_kernel")
         {
