@@ -63,7 +63,7 @@ for (let cell = 0; cell < cells; cell++) {
   else if (wood > 0.2) [kinds[cell], amounts[cell]] = [THICKET, Math.floor(dice() * 160)];
   else if (wood < -0.8) [kinds[cell], amounts[cell]] = [PEAT, Math.floor(dice() * 240)];
   else [kinds[cell], amounts[cell]] = [ROCK, Math.floor(dice() * 60)];
-  if (dice() < 0.004) [kinds[cell], amounts[cell]] = [EMBER, 50];
+  if (dice() < 0.001) [kinds[cell], amounts[cell]] = [EMBER, 50];
 }
 
 /** A sixteenth of the rows acts; returns the changed cells by row. */
@@ -74,7 +74,7 @@ function step() {
       const cell = rowStart(f, row) + col;
       const near = (kind) => around[cell].filter((other) => kinds[other] === kind).length;
       let [kind, amount] = [kinds[cell], amounts[cell]];
-      if (kind === EMBER) amount > 4 ? (amount -= 4) : ([kind, amount] = [ROCK, 60]);
+      if (kind === EMBER) amount > 9 ? (amount -= 9) : ([kind, amount] = [ROCK, 60]);
       else if (kind === ROCK) {
         amount = Math.max(0, amount - 1);
         if (near(MOSS) + near(THICKET) > 0 && dice() < 0.12) [kind, amount] = [MOSS, 1];
@@ -83,8 +83,8 @@ function step() {
         amount < 24 ? (amount += 1) : dice() < 0.1 && ([kind, amount] = [THICKET, 20]);
       else if (kind === THICKET) {
         amount = Math.min(160, amount + 1);
-        if (near(EMBER) > 0 && dice() < 0.5) [kind, amount] = [EMBER, 40];
-        else if (dice() < 0.0003) [kind, amount] = [EMBER, 40];
+        if (near(EMBER) > 0 && dice() < 0.35) [kind, amount] = [EMBER, 30];
+        else if (dice() < 0.00002) [kind, amount] = [EMBER, 40];
       } else if (kind === CRYSTAL) amount = amount < 38 ? amount + 2 : 2;
       if (kind !== kinds[cell] || amount !== amounts[cell]) changes.push([row, col, kind, amount]);
     }

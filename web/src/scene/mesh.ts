@@ -4,8 +4,8 @@ import { BufferAttribute, BufferGeometry } from "three";
 
 import { FACES, normalise } from "../sphere/geometry";
 
-/** Each triangle's edges are cut in this many; what is finer the fragment shader finds. */
-const CUTS = 32;
+/** Each triangle's edges are cut in this many, for a round limb; what is finer the fragment shader finds. */
+const CUTS = 16;
 
 export function sphereGeometry(): BufferGeometry {
   const positions: number[] = [];

@@ -31,6 +31,7 @@ export class Orbit {
   #least = 0.02;
   #home = 3;
   #touched = false;
+  #seen: readonly number[] = [];
 
   /** Fits the world into a screen of this shape, unless the viewer has already chosen a height. */
   fit(aspect: number, cellWidth: number): void {
@@ -65,14 +66,21 @@ export class Orbit {
     this.#wanted = Math.min(this.#home * 1.8, Math.max(this.#least, this.#wanted * factor));
   }
 
-  /** Lets time pass; `held` while a finger or button is down. */
-  advance(seconds: number, held: boolean): void {
+  /** Lets time pass, `held` while a finger or button is down; true if the view is another than before. */
+  advance(seconds: number, held: boolean): boolean {
     const step = Math.min(seconds, 0.1);
     this.height += (this.#wanted - this.height) * (1 - Math.exp(-step / CLIMB_S));
-    if (held) return;
-    this.#turn(this.#spin[0] * step, this.#spin[1] * step);
-    const left = Math.exp(-step / GLIDE_S);
-    this.#spin = [this.#spin[0] * left, this.#spin[1] * left];
+    if (Math.abs(this.#wanted - this.height) < 1e-4 * this.height) this.height = this.#wanted;
+    if (!held) {
+      this.#turn(this.#spin[0] * step, this.#spin[1] * step);
+      const left = Math.exp(-step / GLIDE_S);
+      this.#spin = [this.#spin[0] * left, this.#spin[1] * left];
+      if (Math.hypot(...this.#spin) < 1e-4 * this.height) this.hold();
+    }
+    const seen = [this.longitude, this.latitude, this.height];
+    const moved = seen.some((x, n) => x !== this.#seen[n]);
+    this.#seen = seen;
+    return moved;
   }
 
   axes(): Axes {

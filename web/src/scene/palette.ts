@@ -9,8 +9,8 @@ import { fromHex, fromOklab, mix, tone, toOklab, type Rgb } from "./colour";
 
 export const SHADES = 256;
 
-/** Texels in a row of the palette: the shades, then one that holds `full` and `curve`. */
-export const PALETTE_WIDTH = SHADES + 1;
+/** Amounts from here on have the last shade, whatever their kind. */
+const TABLE = 8_192;
 
 /** A tone of the kind's colour: where on the ramp, lightness and chroma relative to the colour. */
 type Stop = readonly [at: number, lightness: number, chroma: number];
@@ -105,33 +105,48 @@ const LOOKS: Partial<Record<string, Look>> = {
 const UNKNOWN: Kind = { name: "", color: "#1a2133" };
 const UNKNOWN_LOOK: Look = { full: 1, curve: 1, stops: [[0, 1, 1]], shine: 0, grain: 0.06 };
 
-/**
- * Four floats a texel, two rows a kind: albedo and grain, then glow and shine. The last pair of rows is for
- * cells of no known kind.
- */
-export function palette(kinds: readonly Kind[]): { readonly data: Float32Array; readonly rows: number } {
-  const rows = 2 * (kinds.length + 1);
-  const data = new Float32Array(PALETTE_WIDTH * rows * 4);
-  [...kinds, UNKNOWN].forEach((kind, n) => {
-    const look = kind === UNKNOWN ? UNKNOWN_LOOK : (LOOKS[kind.name] ?? PLAIN);
-    const lab = toOklab(fromHex(kind.color));
-    const [strength, glow] = look.glow ?? [0, look.stops];
-    for (let shade = 0; shade < SHADES; shade++) {
-      const at = shade / (SHADES - 1);
-      const light = sample(lab, glow, at).map((x) => x * strength);
-      data.set([...sample(lab, look.stops, at), look.grain], texel(shade, 2 * n));
-      data.set([...light, look.shine], texel(shade, 2 * n + 1));
-    }
-    data.set([look.full, look.curve, 0, 0], texel(SHADES, 2 * n));
-  });
-  return { data, rows };
+/** What the kinds of a world look like. */
+export class Shader {
+  /**
+   * Four floats a texel, a row of shades for albedo and grain, then one for glow and shine, for each kind;
+   * the last pair of rows is for cells of no known kind.
+   */
+  readonly data: Float32Array;
+  readonly rows: number;
+  /** Whether any kind gives enough light of its own to be worth a halo. */
+  readonly glows: boolean;
+  readonly #tables: readonly Uint8Array[];
+
+  constructor(kinds: readonly Kind[]) {
+    const all = [...kinds, UNKNOWN];
+    const looks = all.map((kind) => (kind === UNKNOWN ? UNKNOWN_LOOK : (LOOKS[kind.name] ?? PLAIN)));
+    this.rows = 2 * all.length;
+    this.data = new Float32Array(SHADES * this.rows * 4);
+    this.glows = looks.some(({ glow }) => (glow?.[0] ?? 0) > 0.05);
+    this.#tables = looks.map(shadesOf);
+    all.forEach(({ color }, n) => {
+      const { stops, glow: [strength, glow] = [0, stops], grain, shine } = looks[n]!;
+      const lab = toOklab(fromHex(color));
+      for (let shade = 0; shade < SHADES; shade++) {
+        const at = shade / (SHADES - 1);
+        const light = sample(lab, glow, at).map((x) => x * strength);
+        this.data.set([...sample(lab, stops, at), grain], 4 * (2 * n * SHADES + shade));
+        this.data.set([...light, shine], 4 * ((2 * n + 1) * SHADES + shade));
+      }
+    });
+  }
+
+  /** The shade of an amount of a kind, 0..255. */
+  shade(kind: number, amount: number): number {
+    const table = this.#tables[kind] ?? this.#tables[this.#tables.length - 1]!;
+    return table[amount < TABLE ? amount : TABLE - 1]!;
+  }
 }
 
-/** Whether any of these kinds gives enough light of its own to be worth a halo. */
-export const anyGlow = (kinds: readonly Kind[]): boolean =>
-  kinds.some(({ name }) => (LOOKS[name]?.glow?.[0] ?? 0) > 0.05);
-
-const texel = (x: number, row: number) => 4 * (row * PALETTE_WIDTH + x);
+const shadesOf = ({ full, curve }: Look): Uint8Array =>
+  Uint8Array.from({ length: TABLE }, (_, amount) =>
+    Math.round((Math.min(amount, full) / full) ** curve * (SHADES - 1)),
+  );
 
 function sample(lab: Rgb, stops: readonly Stop[], at: number): Rgb {
   const next = stops.findIndex(([place]) => place >= at);

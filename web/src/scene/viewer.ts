@@ -4,41 +4,37 @@ import {
   AdditiveBlending,
   DataTexture,
   FloatType,
-  GLSL3,
   Matrix3,
   Mesh,
   PerspectiveCamera,
   Points,
-  RawShaderMaterial,
   RGBAFormat,
   Scene,
   Vector3,
   WebGLRenderer,
-  type IUniform,
+  type RawShaderMaterial,
 } from "three";
 
-import { hit, FACES, type Vec3 } from "../sphere/geometry";
+import { FACES, hit, type Vec3 } from "../sphere/geometry";
 import { cellCount } from "../sphere/topology";
 import type { Planes } from "../state/planes";
 import type { Kind, Session } from "../state/session";
 import { CellTextures } from "./cell_textures";
+import { Halo } from "./halo";
+import { material } from "./material";
 import { screenGeometry, sphereGeometry, starGeometry } from "./mesh";
 import { FIELD_OF_VIEW, Orbit } from "./orbit";
-import { palette, PALETTE_WIDTH } from "./palette";
+import { Shader, SHADES } from "./palette";
 import { Pointer } from "./pointer";
+import { Governor } from "./quality";
 import { screenVertex, skyFragment, sphereFragment, sphereVertex, starFragment, starVertex } from "./shaders";
 
 /** The way to the sun: right, up, towards the viewer. */
 const SUN: Vec3 = [-0.48, 0.52, 0.70654];
 /** How far the air reaches, in radii of the world. */
 const AIR = 0.03;
-/** More device pixels than this for each CSS pixel cost much and show little. */
-const MAX_PIXEL_RATIO = 2;
-
-type Uniforms = Record<string, IUniform>;
-
-const shader = (vertexShader: string, fragmentShader: string, uniforms: Uniforms, more = {}) =>
-  new RawShaderMaterial({ vertexShader, fragmentShader, uniforms, glslVersion: GLSL3, ...more });
+/** How long a change of a cell takes to be seen, in seconds. */
+const FADE = 0.3;
 
 export class Viewer {
   readonly orbit = new Orbit();
@@ -49,55 +45,73 @@ export class Viewer {
   readonly #camera = new PerspectiveCamera((FIELD_OF_VIEW * 180) / Math.PI, 1, 0.01, 100);
   readonly #pointer: Pointer;
   readonly #globe: Mesh;
+  readonly #halo: Halo;
+  readonly #governor: Governor;
   readonly #stop: (() => void)[] = [];
-  readonly #shared = {
+  readonly #view = {
     uEye: { value: new Vector3() },
     uSun: { value: new Vector3() },
+    /** Pixels that a radius of the world takes at its limb. */
+    uLimb: { value: 1 },
   };
   readonly #sky = {
     uRight: { value: new Vector3() },
     uUp: { value: new Vector3() },
     uAhead: { value: new Vector3() },
     uAir: { value: AIR },
+    uHidden: { value: 0 },
   };
   readonly #cells = {
-    uKinds: { value: null as CellTextures["kinds"] | null },
-    uAmounts: { value: null as CellTextures["amounts"] | null },
+    uCells: { value: null as CellTextures["cells"] | null },
+    uChanges: { value: null as CellTextures["changes"] | null },
     uPoles: { value: new Uint32Array(4) },
     uPalette: { value: new DataTexture() },
     uFrequency: { value: 1 },
     uKindCount: { value: 0 },
     uPointed: { value: -1 },
+    uTaps: { value: 1 },
+    uNow: { value: 0 },
+    uFade: { value: 0 },
     uHaze: { value: 1 },
+    uSwell: { value: 1 },
     uFaces: { value: FACES.map(({ inverse: [a, p, q] }) => new Matrix3(a[0], p[0], q[0], a[1], p[1], q[1], a[2], p[2], q[2])) }, // prettier-ignore
   };
   readonly #stars = { uScale: { value: 1 } };
   #planes: Planes | undefined;
   #textures: CellTextures | undefined;
+  #shader = new Shader([]);
   #frame = 0;
   #last: number | undefined;
+  /** Until when cells change before the viewer's eyes, on the clock of frames. */
+  #fadingUntil = 0;
+  /** Whether something else than time, camera or cells has changed. */
+  #stale = true;
 
-  constructor(canvas: HTMLCanvasElement, session: Session) {
+  constructor(canvas: HTMLCanvasElement, session: Session, quality?: number) {
+    this.#governor = new Governor(quality);
     this.#canvas = canvas;
     this.#session = session;
-    this.#renderer = new WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    // The limb is drawn smooth by its shader, and nothing else has an edge.
+    this.#renderer = new WebGLRenderer({ canvas, antialias: false, depth: false, powerPreference: "high-performance" }); // prettier-ignore
     this.#renderer.autoClear = false;
-    this.#renderer.info.autoReset = false;
 
-    const sky = shader(screenVertex, skyFragment, { ...this.#shared, ...this.#sky }, { depthTest: false, depthWrite: false }); // prettier-ignore
-    const stars = shader(starVertex, starFragment, this.#stars, { depthTest: false, depthWrite: false, blending: AdditiveBlending, transparent: true }); // prettier-ignore
-    const globe = shader(sphereVertex, sphereFragment, { ...this.#shared, ...this.#cells });
-    this.#globe = new Mesh(sphereGeometry(), globe);
+    const behind = { depthTest: false, depthWrite: false, transparent: true };
+    const uniforms = { ...this.#view, ...this.#cells };
+    const sky = material(screenVertex, skyFragment, { ...this.#view, ...this.#sky }, { depthTest: false, depthWrite: false }); // prettier-ignore
+    const stars = material(starVertex, starFragment, this.#stars, { ...behind, blending: AdditiveBlending });
+    const globe = material(sphereVertex, sphereFragment, uniforms, behind);
+    const glow = material(sphereVertex, sphereFragment, uniforms, { ...behind, transparent: false, defines: { GLOW: 1 } }); // prettier-ignore
+    const sphere = sphereGeometry();
+    this.#globe = new Mesh(sphere, globe);
     this.#globe.visible = false;
-    // Stars are drawn by the additive pass, so the globe must come after them and be "transparent" too.
-    globe.transparent = true;
-    globe.depthTest = globe.depthWrite = true;
     [new Mesh(screenGeometry(), sky), new Points(starGeometry(), stars), this.#globe].forEach((object, n) => {
       object.frustumCulled = false;
       object.renderOrder = n;
       this.#scene.add(object);
     });
-    sky.transparent = true;
+    const light = new Mesh(sphere, glow);
+    light.frustumCulled = false;
+    this.#halo = new Halo(light);
 
     this.#pointer = new Pointer(canvas, this.orbit);
     this.#watch(session);
@@ -113,6 +127,7 @@ export class Viewer {
     for (const stop of this.#stop) stop();
     this.#pointer.dispose();
     this.#textures?.dispose();
+    this.#halo.dispose();
     this.#scene.traverse((object) => {
       if (object instanceof Mesh || object instanceof Points) {
         (object as Mesh).geometry.dispose();
@@ -144,30 +159,39 @@ export class Viewer {
     this.#globe.visible = planes !== undefined;
     if (!planes) return;
     this.#textures = new CellTextures(this.#renderer, planes.frequency);
-    this.#cells.uKinds.value = this.#textures.kinds;
-    this.#cells.uAmounts.value = this.#textures.amounts;
+    this.#cells.uCells.value = this.#textures.cells;
+    this.#cells.uChanges.value = this.#textures.changes;
     this.#cells.uPoles.value = this.#textures.poles;
+    this.#cells.uFade.value = this.#textures.fades ? FADE : 0;
     this.#cells.uFrequency.value = planes.frequency;
     this.#resize();
   }
 
   #colour(kinds: readonly Kind[]): void {
-    const { data, rows } = palette(kinds);
+    this.#shader = new Shader(kinds);
+    const { data, rows } = this.#shader;
     this.#cells.uPalette.value.dispose();
-    const texture = new DataTexture(data, PALETTE_WIDTH, rows, RGBAFormat, FloatType);
+    const texture = new DataTexture(data, SHADES, rows, RGBAFormat, FloatType);
     texture.needsUpdate = true;
     this.#cells.uPalette.value = texture;
     this.#cells.uKindCount.value = kinds.length;
+    this.#stale = true;
+    // Shades of the cells were found by the kinds from before.
+    this.#planes?.touch();
   }
 
   #resize(): void {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     if (width === 0 || height === 0) return;
-    const ratio = Math.min(window.devicePixelRatio, MAX_PIXEL_RATIO);
+    const { pixelRatio, fine } = this.#governor.quality;
+    const ratio = pixelRatio < 1 ? pixelRatio : Math.min(window.devicePixelRatio, pixelRatio);
     this.#renderer.setPixelRatio(ratio);
     this.#renderer.setSize(width, height, false);
+    this.#halo.resize(width / height);
     this.#camera.aspect = width / height;
-    this.#stars.uScale.value = 2.2 * ratio;
+    this.#stars.uScale.value = 2.6 * ratio;
+    this.#cells.uTaps.value = fine ? 4 : 1;
+    this.#stale = true;
     const cells = cellCount(this.#planes?.frequency ?? 64);
     // A hexagon of area A is sqrt(2A / sqrt(3)) wide.
     this.orbit.fit(width / height, Math.sqrt((8 * Math.PI) / (cells * Math.sqrt(3))));
@@ -177,14 +201,24 @@ export class Viewer {
     this.#frame = requestAnimationFrame(this.#draw);
     const seconds = this.#last === undefined ? 0 : (now - this.#last) / 1_000;
     this.#last = now;
-    this.orbit.advance(seconds, this.#pointer.held);
+    if (this.#governor.frame(seconds)) this.#resize();
+    this.#session.frameDrawn(now);
+    const moved = this.orbit.advance(seconds, this.#pointer.held);
     this.#aim();
-    this.#point();
-    if (this.#planes) this.#textures?.update(this.#planes);
-    this.#renderer.info.reset();
+    const pointed = this.#point();
+    const changed =
+      this.#textures && this.#planes && this.#textures.update(this.#planes, this.#shader, now / 1_000);
+    if (changed) this.#fadingUntil = now + 1_000 * FADE + 50;
+    // A world at rest is not drawn again.
+    if (!(moved || pointed || this.#stale || now < this.#fadingUntil)) return;
+    this.#stale = false;
+
+    this.#cells.uNow.value = now / 1_000;
+    const halo = this.#globe.visible && this.#shader.glows && this.#governor.quality.halo;
+    if (halo) this.#halo.prepare(this.#renderer, this.#camera);
     this.#renderer.clear();
     this.#renderer.render(this.#scene, this.#camera);
-    this.#session.frameDrawn(now);
+    if (halo) this.#halo.draw(this.#renderer, this.#camera);
   };
 
   #aim(): void {
@@ -198,24 +232,32 @@ export class Viewer {
     camera.updateProjectionMatrix();
 
     const half = Math.tan(FIELD_OF_VIEW / 2);
-    this.#shared.uEye.value.set(...eye);
-    this.#shared.uSun.value.set(0, 0, 0);
+    this.#view.uEye.value.set(...eye);
+    this.#view.uSun.value.set(0, 0, 0);
     [right, up, ahead].forEach((axis, n) =>
-      this.#shared.uSun.value.addScaledVector(new Vector3(...axis), n === 2 ? -SUN[2] : SUN[n]!),
+      this.#view.uSun.value.addScaledVector(new Vector3(...axis), n === 2 ? -SUN[2] : SUN[n]!),
     );
     this.#sky.uRight.value.set(...right).multiplyScalar(half * camera.aspect);
     this.#sky.uUp.value.set(...up).multiplyScalar(half);
     this.#sky.uAhead.value.set(...ahead);
+    const toLimb = Math.sqrt((1 + this.orbit.height) ** 2 - 1);
+    const limb = this.#renderer.domElement.height / (2 * half * toLimb);
+    this.#view.uLimb.value = limb;
+    this.#cells.uSwell.value = 1 + 0.75 / limb;
+    this.#sky.uHidden.value = this.#globe.visible ? 1 - 1.5 / limb : 0;
     // Close to the ground the limb's veil would cover everything.
     this.#cells.uHaze.value = Math.min(1, 0.25 + this.orbit.height);
   }
 
-  #point(): void {
+  /** Finds the cell under the pointer; true if it is another one than before. */
+  #point(): boolean {
     const place = this.#pointer.place;
     const planes = this.#planes;
     const at = place && planes && this.orbit.pick(place[0], place[1], this.#camera.aspect);
     const cell = at ? hit(planes.frequency, at).cell : undefined;
+    const before = this.#cells.uPointed.value;
     this.#cells.uPointed.value = cell ?? -1;
     this.#session.pointed.set(cell);
+    return before !== this.#cells.uPointed.value;
   }
 }

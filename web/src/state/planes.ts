@@ -64,6 +64,11 @@ export class Planes {
     return true;
   }
 
+  /** Has every row drawn again. */
+  touch(): void {
+    this.#markAll();
+  }
+
   /** Cells of each kind; unknown cells are not counted. */
   census(kinds: number): number[] {
     const counts = new Array<number>(256).fill(0);

@@ -31,7 +31,7 @@ export function App() {
 
   return (
     <div id="app" ref={root}>
-      <Globe session={session} />
+      <Globe session={session} quality={options.quality} />
       <Panel session={session} worldName={options.world} />
       <CellCard session={session} />
     </div>

@@ -3,7 +3,12 @@ import { useEffect, useRef, useState } from "react";
 import { Viewer } from "../scene/viewer";
 import type { Session } from "../state/session";
 
-export function Globe({ session }: { readonly session: Session }) {
+interface Props {
+  readonly session: Session;
+  readonly quality: number | undefined;
+}
+
+export function Globe({ session, quality }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const [failure, setFailure] = useState<string>();
 
@@ -20,7 +25,7 @@ export function Globe({ session }: { readonly session: Session }) {
     holder.current?.append(canvas);
     let viewer: Viewer | undefined;
     try {
-      viewer = new Viewer(canvas, session);
+      viewer = new Viewer(canvas, session, quality);
     } catch (error) {
       console.error(error);
       setFailure("This browser offers no WebGL 2, which the world is drawn with.");
@@ -29,7 +34,7 @@ export function Globe({ session }: { readonly session: Session }) {
       viewer?.dispose();
       canvas.remove();
     };
-  }, [session]);
+  }, [session, quality]);
 
   return (
     <div className="globe-holder" ref={holder}>
