@@ -2,30 +2,13 @@ defmodule GamePlatform.JSON.Any do
   @moduledoc false
   # JSON for logs and reports, in plain Elixir: it must hold when nothing else does.
 
+  import GamePlatform.Text
+
   # Deeper and longer terms are shown as text, or cut.
   @max_depth 8
   @max_items 1000
-  @shown [limit: 50, printable_limit: 1000]
 
   def encode(term), do: term |> write(0) |> IO.iodata_to_binary()
-
-  @doc false
-  # Any binary as UTF-8: each byte that is none becomes U+FFFD.
-  def utf8(binary) do
-    if String.valid?(binary), do: binary, else: for(part <- parts(binary), into: "", do: part)
-  end
-
-  defp parts(<<char::utf8, rest::binary>>), do: [<<char::utf8>> | parts(rest)]
-  defp parts(<<_, rest::binary>>), do: ["\uFFFD" | parts(rest)]
-  defp parts(<<>>), do: []
-
-  @doc false
-  # `inspect/2`, which runs the code of others for structs.
-  def shown(term) do
-    term |> inspect(@shown) |> utf8()
-  catch
-    _, _ -> "(cannot be shown)"
-  end
 
   defp write(nil, _), do: "null"
   defp write(flag, _) when is_boolean(flag), do: Atom.to_string(flag)

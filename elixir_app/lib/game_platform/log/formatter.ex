@@ -2,8 +2,7 @@ defmodule GamePlatform.Log.Formatter do
   @moduledoc false
   # A formatter of Erlang's `:logger`, and the same for the console backend that Elixir 1.14 has instead.
 
-  alias GamePlatform.JSON
-  alias GamePlatform.Log
+  alias GamePlatform.{JSON, Log, Text}
 
   # Read so much, so that a secret is not cut where it would no longer be known for one, and show less.
   @max_read_bytes 65_536
@@ -40,7 +39,7 @@ defmodule GamePlatform.Log.Formatter do
     line(event, config)
   catch
     # An entry of a form that nobody knows is better shown so than lost.
-    _, _ -> line(%{level: :error, msg: {:string, JSON.Any.shown(event)}, meta: %{}}, config)
+    _, _ -> line(%{level: :error, msg: {:string, Text.shown(event)}, meta: %{}}, config)
   end
 
   defp line(%{level: level, msg: message, meta: meta}, %{format: format} = config) do
@@ -82,7 +81,7 @@ defmodule GamePlatform.Log.Formatter do
     chardata(callback.(report, %{depth: 50, chars_limit: @max_read_bytes, single_line: false}))
   end
 
-  defp text({:report, report}, _), do: JSON.Any.shown(report)
+  defp text({:report, report}, _), do: Text.shown(report)
   defp text({format, args}, _), do: formatted(format, args)
 
   defp called(callback, report) do
@@ -101,17 +100,17 @@ defmodule GamePlatform.Log.Formatter do
       _ -> bytes(data)
     end
   rescue
-    ArgumentError -> JSON.Any.shown(data)
+    ArgumentError -> Text.shown(data)
   end
 
   defp bytes(data) do
     IO.iodata_to_binary(data)
   rescue
-    ArgumentError -> JSON.Any.shown(data)
+    ArgumentError -> Text.shown(data)
   end
 
   defp clean(binary),
-    do: binary |> head(@max_read_bytes) |> JSON.Any.utf8() |> Log.redact() |> JSON.Any.utf8()
+    do: binary |> head(@max_read_bytes) |> Text.utf8() |> Log.redact() |> Text.utf8()
 
   defp head(binary, bytes), do: binary_part(binary, 0, min(bytes, byte_size(binary)))
 
@@ -127,7 +126,7 @@ defmodule GamePlatform.Log.Formatter do
   defp value(value) when is_number(value) or is_boolean(value), do: value
   defp value(value) when is_atom(value), do: Atom.to_string(value)
   defp value(value) when is_binary(value), do: value |> clean() |> cut(@max_shown_bytes)
-  defp value(value), do: value |> JSON.Any.shown() |> clean()
+  defp value(value), do: value |> Text.shown() |> clean()
 
   defp in_pretty(value) when not is_binary(value), do: to_string(value)
 
