@@ -42,6 +42,8 @@ pub struct Config {
     pub port: u16,
     /// Who is told of each connection.
     pub acceptor: Pid,
+    /// Who is told several times a second that the edge turns, if anybody.
+    pub watcher: Option<Pid>,
     /// The folder of static files.
     pub files: Option<PathBuf>,
     /// Where sockets connect.
@@ -132,6 +134,7 @@ impl Config {
             bind: "127.0.0.1".to_owned(),
             port: 0,
             acceptor,
+            watcher: None,
             files: None,
             socket_paths: vec!["/socket".to_owned()],
             origins: Origins::Same,
@@ -161,6 +164,10 @@ impl Config {
     fn set(&mut self, name: &str, value: &Term) -> Result<(), ConfigError> {
         match name {
             "acceptor" => {}
+            "watcher" => match value {
+                Term::Pid(pid) => self.watcher = Some(pid.clone()),
+                other => return Err(wrong("watcher", other, "a pid")),
+            },
             "bind" => self.bind = text("bind", value, "an address like 127.0.0.1")?,
             "port" => {
                 let port = as_int(value).and_then(|port| u16::try_from(port).ok());

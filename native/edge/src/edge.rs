@@ -4,8 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use dist::Pid;
+use dist::term::{atom, int, tuple};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::{mpsc, watch};
@@ -23,6 +26,9 @@ const BACKLOG: u32 = 4096;
 
 /// Batches of the BEAM that wait for the router, before the BEAM has to wait.
 const BATCHES: usize = 64;
+
+/// How often the watcher is told that the edge turns.
+const BEAT: Duration = Duration::from_millis(100);
 
 /// Why nobody listens.
 #[derive(Debug, Error)]
@@ -103,6 +109,9 @@ impl Edge {
             open,
             config,
         });
+        if let Some(watcher) = edge.config.watcher.clone() {
+            tokio::spawn(beat(common.clone(), watcher));
+        }
         tokio::spawn(router::run(Router::new(common, sockets), inputs, batches));
         tokio::spawn(http::server::accept(edge.clone(), listener));
         Ok((edge, port, from_beam))
@@ -122,6 +131,20 @@ impl Edge {
             }
         };
         let _ = tokio::time::timeout(most, all_closed).await;
+    }
+}
+
+/// Tells how often the router has turned: a router that hangs is one that does not.
+async fn beat(common: Arc<Common>, watcher: Pid) {
+    let minted = common.beam.mint();
+    let mut every = tokio::time::interval(BEAT);
+    loop {
+        every.tick().await;
+        let turns = common.turns.load(Relaxed);
+        let beat = tuple([atom("gp_beat"), int(turns)]);
+        if minted.clone().send(watcher.clone(), beat).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use dist::Term;
 use dist::term::{as_atom, as_tuple};
@@ -14,6 +16,9 @@ use crate::commands::{Command, ToSocket};
 use crate::frames::Shared;
 use crate::metrics::{Closed, Refused};
 use crate::socket::{Close, Common, Place, Pushed, Socket, refusal};
+
+/// How often it counts that it turns.
+const TURN: Duration = Duration::from_millis(50);
 
 /// Whether a client may connect.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,6 +90,8 @@ pub struct Router {
 pub async fn run(mut router: Router, mut inputs: UnboundedReceiver<Input>, mut beam: Receiver<FromBeam>) {
     let mut sweep = tokio::time::interval(router.common.limits.sweep());
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turn = tokio::time::interval(TURN);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // A socket is known before the BEAM is told of it, so what the edge says comes first.
         tokio::select! {
@@ -94,6 +101,7 @@ pub async fn run(mut router: Router, mut inputs: UnboundedReceiver<Input>, mut b
                 None => return,
             },
             _ = sweep.tick() => router.sweep(),
+            _ = turn.tick() => drop(router.common.turns.fetch_add(1, Relaxed)),
             Some(message) = beam.recv() => router.beam(message),
         }
     }
@@ -174,11 +182,17 @@ impl Router {
             Command::To(id, command) => self.to_one(id, command),
             Command::Subscribe { id, key, at } => self.subscribe(id, key, at),
             Command::Unsubscribe { id, key } => {
-                if let Some(entry) = self.sockets.get_mut(&id) {
-                    entry.keys.retain(|known| **known != *key);
-                    entry.socket.forget_lag(&key);
-                }
-                self.unsubscribe(id, &key);
+                let Some(entry) = self.sockets.get_mut(&id) else { return self.stale() };
+                let ends = |known: &[u8]| match known.strip_prefix(&key[..]) {
+                    // The streams of a topic end with it.
+                    Some(rest) => rest.is_empty() || rest.starts_with(b"#"),
+                    None => false,
+                };
+                let (ended, kept) = std::mem::take(&mut entry.keys).into_iter().partition(|key| ends(key));
+                entry.keys = kept;
+                let ended: Vec<Arc<[u8]>> = ended;
+                ended.iter().for_each(|key| entry.socket.forget_lag(key));
+                ended.iter().for_each(|key| self.unsubscribe(id, key));
             }
             Command::Broadcast { key, topic, event, body, except, stream } => {
                 let message = Message::Broadcast { topic: &topic, event: &event, payload: body.payload() };

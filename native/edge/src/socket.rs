@@ -107,13 +107,16 @@ pub struct Common {
     pub beam: Arc<dyn Beam>,
     /// The way to the router.
     pub router: UnboundedSender<Input>,
+    /// Turns of the router, some in a second.
+    pub turns: AtomicU64,
     start: Instant,
 }
 
 impl Common {
     /// What sockets share.
     pub fn new(limits: Limits, beam: Arc<dyn Beam>, router: UnboundedSender<Input>) -> Arc<Self> {
-        Arc::new(Common { limits, metrics: Metrics::default(), beam, router, start: Instant::now() })
+        let turns = AtomicU64::new(0);
+        Arc::new(Common { limits, metrics: Metrics::default(), beam, router, turns, start: Instant::now() })
     }
 
     /// Milliseconds since the start, at least 1.
