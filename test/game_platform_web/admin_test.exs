@@ -327,7 +327,7 @@ defmodule GamePlatformWeb.AdminTest do
     assert {:error, {:admin_not_started, %{port: ^port, bind: "127.0.0.1", reason: :eaddrinuse, hint: hint}}} =
              Admin.start_link(name: AdminTaken, port: port)
 
-    assert hint =~ "ADMIN_PORT"
+    assert hint =~ "127.0.0.1 port #{port}: " and hint =~ "ADMIN_PORT"
   end
 
   test "options that do not fit" do

@@ -9,9 +9,9 @@ defmodule GamePlatformWeb.Admin.Listener do
   # How long to wait when there are no descriptors left.
   @retry_ms 100
   @hints %{
-    eaddrinuse: "another process listens there: end it, or choose another port with ADMIN_PORT",
-    eaddrnotavail: "this machine has no such address: choose another one with BIND",
-    eacces: "ports below 1024 take privileges: choose another one with ADMIN_PORT"
+    eaddrinuse: "another process listens there; end it, or choose another port with ADMIN_PORT",
+    eaddrnotavail: "this machine has no such address; choose another one with BIND",
+    eacces: "ports below 1024 take privileges; choose another one with ADMIN_PORT"
   }
 
   def start_link(options), do: GenServer.start_link(__MODULE__, options)
@@ -35,6 +35,7 @@ defmodule GamePlatformWeb.Admin.Listener do
 
       {:error, reason} ->
         hint = Map.get(@hints, reason, "choose another address or port with BIND and ADMIN_PORT")
+        hint = "cannot listen on #{options.bind} port #{options.port}: #{hint}"
         details = %{bind: options.bind, port: options.port, reason: reason, hint: hint}
         {:stop, {:admin_not_started, details}}
     end
