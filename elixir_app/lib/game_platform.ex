@@ -84,7 +84,7 @@ defmodule GamePlatform do
 
   @doc "The world of a running instance; `{:error, :not_running}` if there is none, or it is being restarted."
   @spec world(atom) :: {:ok, GamePlatform.Compute.world()} | {:error, :not_running}
-  def world(name \\ __MODULE__), do: ask(name, :world_server, &WorldServer.world/1)
+  def world(name \\ __MODULE__), do: ask(name, &WorldServer.world/1)
 
   @doc """
   How a running instance is doing: `tick`, `ups` and `target_ups` (updates per second), `missed` (slots of
@@ -93,7 +93,7 @@ defmodule GamePlatform do
   `{:error, :not_running}` as for `world/1`.
   """
   @spec stats(atom) :: %{atom => term} | {:error, :not_running}
-  def stats(name \\ __MODULE__), do: ask(name, :world_server, &WorldServer.stats/1)
+  def stats(name \\ __MODULE__), do: ask(name, &WorldServer.stats/1)
 
   @doc """
   The port that clients connect to, once the edge is up. `{:error, {:cannot_listen, sentence}}` if it cannot be had.
@@ -103,11 +103,15 @@ defmodule GamePlatform do
 
   @doc "The port of health and metrics. `{:error, :not_running}` as for `world/1`, or if there is none."
   @spec admin_port(atom) :: {:ok, :inet.port_number()} | {:error, :not_running}
-  def admin_port(name \\ __MODULE__), do: ask(name, :admin, &{:ok, Admin.port(&1)})
+  def admin_port(name \\ __MODULE__) do
+    {:ok, Admin.port(Instance.admin_name(name))}
+  catch
+    :exit, _ -> {:error, :not_running}
+  end
 
-  defp ask(name, part, question) do
+  defp ask(name, question) do
     if is_atom(name) and Process.whereis(Instance.registry(name)),
-      do: question.(Instance.via(name, part)),
+      do: question.(Instance.via(name, :world_server)),
       else: {:error, :not_running}
   catch
     :exit, _ -> {:error, :not_running}

@@ -1,6 +1,7 @@
 defmodule GamePlatform.TransportTest do
   use ExUnit.Case, async: true
 
+  import ExUnit.CaptureLog, only: [with_log: 1]
   import GamePlatform.Eventually
   import GamePlatform.WSClient
 
@@ -158,8 +159,6 @@ defmodule GamePlatform.TransportTest do
     end
   end
 
-  import ExUnit.CaptureLog, only: [with_log: 1]
-
   test "who may connect", %{port: port} do
     assert {:refused, 403, _} = connect(port, @path <> "&refuse=1")
     assert {:refused, 403, body} = connect(port, @path <> "&refuse=not%20you")
@@ -230,7 +229,7 @@ defmodule GamePlatform.TransportTest do
 
   test "a socket is a process: it is monitored, linked, sent to and ended", %{port: port, name: name} do
     client = joined(port, "room:1", %{}, "&user=ann")
-    [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, Connections))
+    [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Connections"))
     %{socket: %{transport_pid: pid}} = :sys.get_state(connection)
     assert is_pid(pid) and node(pid) != node()
 
@@ -238,12 +237,15 @@ defmodule GamePlatform.TransportTest do
     assert_text(client, ~s([null,null,"room:1","direct",{"a":1}]))
 
     monitor = Process.monitor(pid)
+    # What comes back has passed where the monitor went.
+    push(client, "1", "2", "room:1", "echo", %{})
+    recv_json(client)
     WSClient.close(client)
     assert_receive {:DOWN, ^monitor, :process, ^pid, {:closed, 1006}}
     wait_until(fn -> not Process.alive?(connection) end)
 
     client = joined(port, "room:1")
-    [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, Connections))
+    [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Connections"))
     %{socket: %{transport_pid: pid}} = :sys.get_state(connection)
     Process.exit(pid, :shutdown)
     assert {:close, 1000, _} = recv(client)
@@ -262,7 +264,7 @@ defmodule GamePlatform.TransportTest do
     :persistent_term.put(GamePlatform.Test.RoomChannel, self())
     on_exit(fn -> :persistent_term.erase(GamePlatform.Test.RoomChannel) end)
     client = joined(port, "room:crashing")
-    [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, Connections))
+    [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Connections"))
     Process.exit(connection, :kill)
     assert {:close, 1011, _} = recv(client)
     assert_receive {:terminated, "room:crashing", {:shutdown, {:connection, :killed}}}

@@ -5,7 +5,7 @@ defmodule GamePlatformWeb.WorldChannelTest do
   import GamePlatform.Eventually
   import GamePlatform.WSClient
 
-  alias GamePlatform.{Compute, Harm, JSON, Presence, Transport, WSClient}
+  alias GamePlatform.{Compute, JSON, Presence, Transport, WSClient}
   alias GamePlatform.Transport.Token
 
   @path "/socket/websocket?vsn=2.0.0"
@@ -120,14 +120,15 @@ defmodule GamePlatformWeb.WorldChannelTest do
 
     {tick, planes} = follow_parts(client, planes, tick, tick + 20)
     # What is known is right, and nothing else is known.
-    {:ok, _, [_ | _] = known} = {:ok, tick, known(world, chunks)}
+    known = world |> known(chunks) |> MapSet.new()
+    assert MapSet.size(known) > 0
     {kinds, amounts} = planes
     {expected_kinds, expected_amounts} = expected(world, tick)
 
     for cell <- 0..(world.cells - 1) do
       {kind, amount} = {:binary.at(kinds, cell), binary_part(amounts, 2 * cell, 2)}
 
-      if MapSet.member?(MapSet.new(known), cell) do
+      if MapSet.member?(known, cell) do
         assert {kind, amount} ==
                  {:binary.at(expected_kinds, cell), binary_part(expected_amounts, 2 * cell, 2)}
       else
@@ -266,6 +267,5 @@ defmodule GamePlatformWeb.WorldChannelTest do
 
     {tick, planes} = follow(client, planes, at, before + 40)
     assert planes == expected(world, tick)
-    assert Harm
   end
 end

@@ -19,7 +19,9 @@ defmodule GamePlatform.Instance do
   alias GamePlatform.Game.Simulation.WorldServer
   alias GamePlatform.Multiplayer.Publisher
   alias GamePlatform.Transport
-  alias GamePlatformWeb.{Admin, UserSocket}
+  alias GamePlatformWeb.Admin
+  alias GamePlatformWeb.Admin.Sources
+  alias GamePlatformWeb.UserSocket
 
   @topic "world:main"
 
@@ -29,7 +31,7 @@ defmodule GamePlatform.Instance do
   def via(name, part), do: {:via, Registry, {registry(name), part}}
   def registry(name), do: Module.concat(name, Registry)
   def transport(name), do: Module.concat(name, Transport)
-  def topic, do: @topic
+  def admin_name(name), do: Module.concat(name, Admin)
 
   @impl true
   def init({name, %{edge: edge, admin: admin} = options}) do
@@ -37,7 +39,7 @@ defmodule GamePlatform.Instance do
 
     parts =
       [subtree(:world, [world | publisher(name, edge)], :rest_for_one)] ++
-        transport(name, edge) ++ admin(name, admin)
+        transport(name, edge) ++ admin(name, admin, edge)
 
     Supervisor.init(
       [{Registry, keys: :unique, name: registry(name)}, subtree(:parts, parts, :one_for_one)],
@@ -79,16 +81,10 @@ defmodule GamePlatform.Instance do
     ]
   end
 
-  defp admin(_, nil), do: []
+  defp admin(_, nil, _), do: []
 
-  defp admin(name, admin) do
-    [
-      {Admin,
-       name: via(name, :admin),
-       port: admin.admin_port,
-       bind: admin.bind,
-       parts: fn -> GamePlatformWeb.Sources.parts(name) end,
-       metrics: fn -> GamePlatformWeb.Sources.metrics(name) end}
-    ]
+  defp admin(name, admin, edge) do
+    sources = Sources.options(name, edge && transport(name))
+    [{Admin, [name: admin_name(name), port: admin.admin_port, bind: admin.bind] ++ sources}]
   end
 end

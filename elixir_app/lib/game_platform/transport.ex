@@ -58,11 +58,11 @@ defmodule GamePlatform.Transport do
 
     Supervisor.init(
       [
-        {Registry, keys: :duplicate, name: part(name, PubSub)},
+        {Registry, keys: :duplicate, name: part(name, "PubSub")},
         {Egress, name: egress(name)},
         {PresenceServer, name},
-        Supervisor.child_spec({DynamicSupervisor, name: part(name, Channels)}, id: :channels),
-        Supervisor.child_spec({DynamicSupervisor, name: part(name, Connections)}, id: :connections),
+        Supervisor.child_spec({DynamicSupervisor, name: part(name, "Channels")}, id: :channels),
+        Supervisor.child_spec({DynamicSupervisor, name: part(name, "Connections")}, id: :connections),
         {Acceptor, config},
         {Edge, config}
       ],
@@ -75,7 +75,7 @@ defmodule GamePlatform.Transport do
   def part(name, part), do: Module.concat(name, part)
 
   @doc false
-  def egress(name), do: part(name, Egress)
+  def egress(name), do: part(name, "Egress")
 
   @doc """
   The port that clients connect to, once the edge is up. `{:error, {:cannot_listen, sentence}}` if it cannot listen
@@ -86,7 +86,7 @@ defmodule GamePlatform.Transport do
   def port(name, :infinity), do: port(name, 1_000_000_000)
 
   def port(name, timeout) do
-    edge = part(name, Edge)
+    edge = part(name, "Edge")
 
     case NativeNode.await_up(edge, min(timeout, @look_ms)) do
       {:ok, %{up: %{port: port}}} -> {:ok, port}
@@ -124,7 +124,7 @@ defmodule GamePlatform.Transport do
     Egress.broadcast(egress(name), topic, topic, event, encoded, except)
     message = %Socket.Broadcast{topic: topic, event: event, payload: payload}
 
-    Registry.dispatch(part(name, PubSub), topic, fn subscribers ->
+    Registry.dispatch(part(name, "PubSub"), topic, fn subscribers ->
       for {pid, _} <- subscribers, pid != from, do: send(pid, message)
     end)
   rescue
@@ -134,13 +134,13 @@ defmodule GamePlatform.Transport do
   @doc "Has the calling process get a `GamePlatform.Socket.Broadcast` for each broadcast of a topic."
   @spec subscribe(atom, String.t()) :: :ok
   def subscribe(name, topic) do
-    {:ok, _} = Registry.register(part(name, PubSub), topic, nil)
+    {:ok, _} = Registry.register(part(name, "PubSub"), topic, nil)
     :ok
   end
 
   @doc "Undoes `subscribe/2`."
   @spec unsubscribe(atom, String.t()) :: :ok
-  def unsubscribe(name, topic), do: Registry.unregister(part(name, PubSub), topic)
+  def unsubscribe(name, topic), do: Registry.unregister(part(name, "PubSub"), topic)
 
   @doc """
   How it is: `edge` (what `gp_edge` counts, or nil while it is down), `egress` (what waits to go there), `connections`
@@ -149,10 +149,10 @@ defmodule GamePlatform.Transport do
   @spec stats(atom) :: %{atom => term}
   def stats(name) do
     %{
-      edge: Edge.stats(part(name, Edge)),
+      edge: Edge.stats(part(name, "Edge")),
       egress: Egress.stats(egress(name)),
-      connections: DynamicSupervisor.count_children(part(name, Connections)).active,
-      channels: DynamicSupervisor.count_children(part(name, Channels)).active
+      connections: DynamicSupervisor.count_children(part(name, "Connections")).active,
+      channels: DynamicSupervisor.count_children(part(name, "Channels")).active
     }
   end
 

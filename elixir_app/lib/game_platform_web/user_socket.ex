@@ -20,12 +20,15 @@ defmodule GamePlatformWeb.UserSocket do
         {:ok, assign(socket, :player, "guest-" <> random())}
 
       %{secret: secret} = jwt ->
-        with token when is_binary(token) <- Token.from_request(info.headers, params),
+        with {:ok, token} <- Token.from_request(info.headers, params),
              {:ok, claims} <- Token.verify(token, secret, issuer: jwt[:issuer]) do
           {:ok, assign(socket, :player, claims["sub"] || "guest-" <> random())}
         else
-          nil -> {:error, "a token is needed: send it as the parameter token or in the header Authorization"}
-          {:error, reason} -> {:error, "the token is refused: #{describe(reason)}"}
+          {:error, :missing_token} ->
+            {:error, "a token is needed: send it as the parameter token or in the header Authorization"}
+
+          {:error, reason} ->
+            {:error, "the token is refused: #{describe(reason)}"}
         end
     end
   end

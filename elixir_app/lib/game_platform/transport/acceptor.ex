@@ -10,7 +10,7 @@ defmodule GamePlatform.Transport.Acceptor do
   alias GamePlatform.Transport.Connection
 
   def start_link(%{name: name} = config),
-    do: GenServer.start_link(__MODULE__, config, name: Transport.part(name, Acceptor))
+    do: GenServer.start_link(__MODULE__, config, name: Transport.part(name, "Acceptor"))
 
   @impl true
   def init(%{name: name, sockets: sockets}) do
@@ -19,8 +19,8 @@ defmodule GamePlatform.Transport.Acceptor do
        name: name,
        sockets: sockets,
        egress: Transport.egress(name),
-       channels: Transport.part(name, Channels),
-       connections: Transport.part(name, Connections)
+       channels: Transport.part(name, "Channels"),
+       connections: Transport.part(name, "Connections")
      }}
   end
 

@@ -27,7 +27,8 @@ defmodule GamePlatform.Transport.Connection do
   def handle_continue(:connect, {pid, n, info, config}) do
     monitor = Process.monitor(pid)
     Logger.metadata(request_id: info.request_id)
-    {handler, assigns} = Map.fetch!(config.sockets, info.path)
+    path = info.path |> String.replace_suffix("/websocket", "") |> String.replace_suffix("/longpoll", "")
+    {handler, assigns} = Map.fetch!(config.sockets, path)
 
     socket = %Socket{
       endpoint: config.name,

@@ -17,7 +17,7 @@ defmodule GamePlatform.Transport.Edge do
   def start_link(%{name: name} = config) do
     NativeNode.start_link(
       [
-        name: Transport.part(name, Edge),
+        name: Transport.part(name, "Edge"),
         program: Application.app_dir(:game_platform, "priv/native/gp_edge"),
         server: :gp_edge,
         handler: {__MODULE__, config}
@@ -49,7 +49,7 @@ defmodule GamePlatform.Transport.Edge do
       %{
         bind: config.bind,
         port: port,
-        acceptor: Process.whereis(Transport.part(config.name, Acceptor)),
+        acceptor: Process.whereis(Transport.part(config.name, "Acceptor")),
         watcher: owner,
         static: config.static,
         socket_paths: Map.keys(config.sockets),

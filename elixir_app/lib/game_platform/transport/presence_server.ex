@@ -8,13 +8,13 @@ defmodule GamePlatform.Transport.PresenceServer do
 
   # The table: {{topic, pid, key}, meta with its ref}.
 
-  def start_link(name), do: GenServer.start_link(__MODULE__, name, name: Transport.part(name, Presence))
+  def start_link(name), do: GenServer.start_link(__MODULE__, name, name: Transport.part(name, "Presence"))
 
   # Called by the supervisor, which owns the table from then on.
   def new_table(name),
     do: :ets.new(table(name), [:ordered_set, :public, :named_table, read_concurrency: true])
 
-  def call(name, request), do: GenServer.call(Transport.part(name, Presence), request)
+  def call(name, request), do: GenServer.call(Transport.part(name, "Presence"), request)
 
   def lookup(name, pid, topic, key) do
     case :ets.lookup(table(name), {topic, pid, key}) do
@@ -31,7 +31,7 @@ defmodule GamePlatform.Transport.PresenceServer do
     |> Map.new(fn {key, metas} -> {key, %{metas: Enum.sort_by(metas, & &1.phx_ref)}} end)
   end
 
-  defp table(name), do: Transport.part(name, PresenceTable)
+  defp table(name), do: Transport.part(name, "PresenceTable")
 
   @impl true
   def init(name) do

@@ -6,7 +6,7 @@ defmodule GamePlatformWeb.Admin.Sources do
   at zero again when what they count is started anew.
   """
 
-  alias GamePlatform.Compute
+  alias GamePlatform.{Compute, Transport}
   alias GamePlatformWeb.Admin.Metrics
 
   @type part :: %{required(:part) => String.t(), required(:status) => atom, optional(atom) => term}
@@ -27,14 +27,48 @@ defmodule GamePlatformWeb.Admin.Sources do
 
   @doc """
   The options `:parts` and `:metrics` of `GamePlatformWeb.Admin.start_link/1` for an instance: its world, the
-  workers, the VM. Keyword lists, to be added to.
+  workers, the VM, and its `GamePlatform.Transport` if it has one. Keyword lists, to be added to.
   """
-  @spec options(atom) :: [parts: keyword, metrics: keyword]
-  def options(name \\ GamePlatform) do
+  @spec options(atom, atom) :: [parts: keyword, metrics: keyword]
+  def options(name \\ GamePlatform, transport \\ nil) do
+    parts = [world: fn -> [world_part(name)] end, workers: &worker_parts/0]
+    metrics = [world: fn -> world(name) end, workers: &workers/0, vm: &vm/0]
+
+    if transport do
+      [
+        parts: parts ++ [edge: fn -> [edge_part(transport)] end],
+        metrics: metrics ++ [edge: fn -> transport |> Transport.stats() |> transport() end]
+      ]
+    else
+      [parts: parts, metrics: metrics]
+    end
+  end
+
+  @doc "The health of the edge of a `GamePlatform.Transport`."
+  @spec edge_part(atom) :: part
+  def edge_part(transport) do
+    case Transport.stats(transport) do
+      %{edge: %{os_pid: os_pid, restarts: restarts}} = stats ->
+        stats
+        |> Map.take([:connections, :channels])
+        |> Map.merge(%{part: "edge", status: :up, os_pid: os_pid, restarts: restarts})
+
+      stats ->
+        stats |> Map.take([:connections, :channels]) |> Map.merge(%{part: "edge", status: :down})
+    end
+  end
+
+  defp transport(%{edge: edge, egress: egress, channels: channels}) do
     [
-      parts: [world: fn -> [world_part(name)] end, workers: &worker_parts/0],
-      metrics: [world: fn -> world(name) end, workers: &workers/0, vm: &vm/0]
-    ]
+      gauge("channels", "Channels that clients have joined, now.", [{%{}, channels}]),
+      gauge("egress_waiting", "Commands that wait for the edge, now.", [{%{}, egress.waiting}]),
+      gauge("egress_waiting_bytes", "Their bytes.", [{%{}, egress.bytes}]),
+      counter("egress_sent", "Commands that were sent to the edge.", [{%{}, egress.sent}]),
+      counter("egress_dropped", "Steps of streams that were dropped because the edge took nothing.", [
+        {%{}, egress.dropped}
+      ]),
+      counter("egress_stalls", "Times that the edge took nothing.", [{%{}, egress.stalls}])
+    ] ++ edge(edge && Map.delete(edge, :os_pid))
   end
 
   @doc "The health of an instance's world."

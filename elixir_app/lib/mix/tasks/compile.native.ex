@@ -13,7 +13,11 @@ defmodule Mix.Tasks.Compile.Native do
 
   @recursive true
   # cargo package => what it makes, and the name it is placed under.
-  @artefacts [{"gp_nif", "cdylib", "gp_nif.so"}, {"gp_worker", "bin", "gp_worker"}, {"gp_edge", "bin", "gp_edge"}]
+  @artefacts [
+    {"gp_nif", "cdylib", "gp_nif.so"},
+    {"gp_worker", "bin", "gp_worker"},
+    {"gp_edge", "bin", "gp_edge"}
+  ]
   @rust_version "1.88"
 
   @impl true
