@@ -24,7 +24,7 @@ defmodule GamePlatformWeb.WorldChannel do
   @again_ms 100
 
   # One for each kind, for clients that draw.
-  @colors ~w(#77726e #2985bd #72a751 #2a6754 #96653a #a45fd0 #c2410c #d9d9d9)
+  @colors ~w(#77726e #2985bd #72a751 #2a6754 #96653a #a45fd0 #ff6200 #4f2c10)
 
   @impl true
   def join("world:main", params, socket) when is_map(params) do
