@@ -12,9 +12,11 @@ defmodule GamePlatform.ReadmeTest do
       assert Mix.Task.get(task), task
     end
 
+    known = Enum.flat_map([:server, :edge, :admin, :log], &GamePlatform.Config.variables/1)
+
     for variable <- Regex.scan(~r/`([A-Z]+_?[A-Z]*)`/, text, capture: :all_but_first) |> List.flatten(),
         variable not in ["ARGS"] do
-      assert {^variable, _} = List.keyfind(GamePlatform.Config.variables(:server), variable, 0)
+      assert {^variable, _} = List.keyfind(known, variable, 0)
     end
   end
 

@@ -11,7 +11,7 @@ end
 defmodule GamePlatform.TelemetryTest do
   use ExUnit.Case, async: false
 
-  alias GamePlatform.{Compute, NativeNode, NativePeer, Telemetry}
+  alias GamePlatform.{Compute, NativeNode, NativePeer, Telemetry, WSClient}
 
   setup do
     :persistent_term.put(:telemetry, self())
@@ -23,7 +23,11 @@ defmodule GamePlatform.TelemetryTest do
     # Longer than a second of work, so that progress is reported.
     # An advance that gives up has ended too.
     assert {:error, :timeout} = Compute.advance(world, 1_000_000_000, timeout_ms: 1_500)
-    start_supervised!({GamePlatform, name: __MODULE__.Game, frequency: 2, ups: 100})
+    start_supervised!({GamePlatform, name: __MODULE__.Game, frequency: 2, ups: 100, edge: [port: 0]})
+    {:ok, port} = GamePlatform.port(__MODULE__.Game)
+    {:ok, client} = WSClient.connect(port, "/socket/websocket?vsn=2.0.0")
+    WSClient.join(client, "world:main")
+    WSClient.push(client, "1", "2", "world:main", "ping", %{})
     native = start_supervised!({NativeNode, NativePeer.options()})
     assert {:ok, _} = NativeNode.await_up(native)
     NativeNode.stop(native)
