@@ -34,6 +34,7 @@ defmodule GamePlatform do
   ## Options of `:edge`
 
   #{GamePlatform.Config.docs(:edge)}
+    * `:limits` and `:native`: as `GamePlatform.Transport` takes them
 
   ## Options of `:admin`
 
@@ -72,6 +73,15 @@ defmodule GamePlatform do
   end
 
   defp side(_, nil), do: {:ok, nil}
+
+  # What the transport checks itself.
+  defp side(:edge, opts) do
+    {transport, opts} =
+      if Keyword.keyword?(opts), do: Keyword.split(opts, [:limits, :native]), else: {[], opts}
+
+    with {:ok, edge} <- Config.validate(:edge, opts), do: {:ok, Map.put(edge, :transport, transport)}
+  end
+
   defp side(group, opts), do: Config.validate(group, opts)
 
   # What the part that could not be started said.

@@ -5,7 +5,7 @@ defmodule GamePlatform.PhoenixClientTest do
   alias GamePlatform.Test.RoomSocket
   alias GamePlatform.Transport
 
-  @moduletag timeout: 180_000
+  @moduletag timeout: 180_000, capture_log: true
 
   for version <- ["1.7", "1.8"], where <- ["node", "browser"] do
     test "phoenix #{version} in #{where}" do

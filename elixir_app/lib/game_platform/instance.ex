@@ -24,6 +24,8 @@ defmodule GamePlatform.Instance do
   alias GamePlatformWeb.UserSocket
 
   @topic "world:main"
+  # A keyframe, and some more.
+  @queue_bytes 8 * 1_048_576
 
   # `options`: those of the world, and in `edge` and `admin` a map, or nil for none.
   def start_link({name, options}), do: Supervisor.start_link(__MODULE__, {name, options}, name: name)
@@ -67,18 +69,20 @@ defmodule GamePlatform.Instance do
   defp transport(_, nil), do: []
 
   defp transport(name, edge) do
-    jwt = if edge.jwt_secret, do: %{secret: edge.jwt_secret, issuer: edge.jwt_issuer}
+    # In a function, a secret is not printed with the state of a process that crashes.
+    jwt = if secret = edge.jwt_secret, do: %{secret: fn -> secret end, issuer: edge.jwt_issuer}
 
-    [
-      {Transport,
-       name: transport(name),
-       sockets: [{"/socket", UserSocket, %{game: name, jwt: jwt}}],
-       port: edge.port,
-       bind: edge.bind,
-       origins: edge.cors_origins,
-       static: Application.app_dir(:game_platform, "priv/static"),
-       limits: %{queue_bytes: 8 * 1_048_576}}
+    own = [
+      name: transport(name),
+      sockets: [{"/socket", UserSocket, %{game: name, jwt: jwt}}],
+      port: edge.port,
+      bind: edge.bind,
+      origins: edge.cors_origins,
+      static: Application.app_dir(:game_platform, "priv/static"),
+      limits: Map.merge(%{queue_bytes: @queue_bytes}, edge.transport[:limits] || %{})
     ]
+
+    [{Transport, own ++ Keyword.take(edge.transport, [:native])}]
   end
 
   defp admin(_, nil, _), do: []

@@ -21,7 +21,7 @@ defmodule GamePlatformWeb.UserSocket do
 
       %{secret: secret} = jwt ->
         with {:ok, token} <- Token.from_request(info.headers, params),
-             {:ok, claims} <- Token.verify(token, secret, issuer: jwt[:issuer]) do
+             {:ok, claims} <- Token.verify(token, secret.(), issuer: jwt[:issuer]) do
           {:ok, assign(socket, :player, claims["sub"] || "guest-" <> random())}
         else
           {:error, :missing_token} ->
