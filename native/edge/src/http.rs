@@ -131,7 +131,12 @@ async fn websocket(
     Extension(RequestId(id)): Extension<RequestId>,
     request: Request,
 ) -> Response {
-    let handshake = match handshake::read(request.method(), request.version(), request.headers()) {
+    if request.method() != Method::GET {
+        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is asked for with GET");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+        return response;
+    }
+    let handshake = match handshake::read(request.version(), request.headers()) {
         Ok(handshake) => handshake,
         Err(reason) => {
             edge.common.metrics.refused(Refused::Handshake);

@@ -93,8 +93,6 @@ named! {
         Backpressure => "backpressure",
         /// It took nothing for a long time.
         WriteTimeout => "write_timeout",
-        /// It did not answer our close.
-        CloseTimeout => "close_timeout",
         /// It sent too much.
         InputRate => "input_rate",
         /// It sent too large a message.

@@ -91,7 +91,7 @@ async fn refuse(mut stream: TcpStream, why: Refused) {
 }
 
 /// Ends a connection in such a way that what was written arrives.
-async fn linger(mut stream: TcpStream) {
+pub async fn linger(mut stream: TcpStream) {
     let read = async {
         let _ = stream.shutdown().await;
         let mut buffer = [0; 1024];
@@ -140,6 +140,8 @@ async fn serve(edge: &Arc<Edge>, router: Router, stream: TcpStream, peer: Socket
         // A task of its own has no room for what HTTP needed.
         (Ok(()), Some(socket)) => drop(tokio::spawn(task::run(socket, stream, parts.read_buf, pass))),
         (Err(_), Some(socket)) => socket.ended(ABNORMAL, Closed::Abandoned),
+        // All was read.
+        (Ok(()), None) if *edge.draining.borrow() => drop(stream.shutdown().await),
         (Ok(()), None) => linger(stream).await,
         (Err(error), None) if error.is_timeout() => {
             // A client that says nothing between two requests is not told why it has to go.

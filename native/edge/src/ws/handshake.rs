@@ -1,6 +1,6 @@
 //! The request that asks for a WebSocket.
 
-use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha1::{Digest, Sha1};
@@ -34,13 +34,10 @@ pub enum NoHandshake {
     Malformed(&'static str),
 }
 
-/// Reads the request.
-pub fn read(method: &Method, version: Version, headers: &HeaderMap) -> Result<Handshake, NoHandshake> {
+/// Reads a GET.
+pub fn read(version: Version, headers: &HeaderMap) -> Result<Handshake, NoHandshake> {
     if !has_token(headers, header::UPGRADE, "websocket") {
         return Err(NoHandshake::NotAsked);
-    }
-    if method != Method::GET {
-        return Err(NoHandshake::Malformed("a WebSocket is asked for with GET"));
     }
     if version != Version::HTTP_11 || !has_token(headers, header::CONNECTION, "upgrade") {
         return Err(NoHandshake::Malformed("HTTP/1.1 with Connection: Upgrade is expected"));
@@ -108,7 +105,7 @@ mod tests {
     }
 
     fn read_get(changes: &[(&'static str, &'static str)]) -> Result<Handshake, NoHandshake> {
-        read(&Method::GET, Version::HTTP_11, &headers(changes))
+        read(Version::HTTP_11, &headers(changes))
     }
 
     #[test]
@@ -134,7 +131,7 @@ mod tests {
         {
             assert!(matches!(read_get(&[change]), Err(NoHandshake::Malformed(_))), "{change:?}");
         }
-        let posted = read(&Method::POST, Version::HTTP_11, &headers(&[]));
-        assert!(matches!(posted, Err(NoHandshake::Malformed(_))));
+        let old = read(Version::HTTP_10, &headers(&[]));
+        assert!(matches!(old, Err(NoHandshake::Malformed(_))));
     }
 }

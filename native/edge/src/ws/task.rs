@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use super::header::{self, Opcode};
 use super::reader::{Item, Most, Reader, Violation};
 use crate::beam::Sending;
+use crate::http::server::linger;
 use crate::inbound::{self, Frame};
 use crate::limits::{Bucket, Pass};
 use crate::metrics::Closed;
@@ -63,6 +64,8 @@ struct Connection {
     sending: Option<Sending>,
     /// A close is the last of them: nothing is written after it.
     last_queued: bool,
+    /// The client broke the protocol, so its answer to our close cannot be read, only its end.
+    broken: bool,
 }
 
 /// Serves a WebSocket to its end. `early` came behind the handshake.
@@ -79,18 +82,23 @@ pub async fn run(socket: Arc<Socket>, stream: TcpStream, early: Bytes, pass: Pas
         to_beam: VecDeque::new(),
         sending: None,
         last_queued: false,
+        broken: false,
         socket,
         stream,
     };
     connection.feed(&early);
     drop(early);
     let (code, why) = std::future::poll_fn(|cx| connection.poll(cx)).await;
-    let Connection { socket, stream, .. } = connection;
-    // The descriptor first: who is told of the end may count descriptors.
-    drop(stream);
-    drop(pass);
+    let Connection { socket, stream, broken, .. } = connection;
     socket.common.metrics.websockets.add(-1);
+    if !broken {
+        // First of all: who is told of the end may connect anew.
+        drop((stream, pass));
+        return socket.ended(code, why);
+    }
     socket.ended(code, why);
+    linger(stream).await;
+    drop(pass);
 }
 
 impl Connection {
@@ -136,6 +144,10 @@ impl Connection {
             }
             Phase::Open => None,
             Phase::Answered { end } => self.writing.is_empty().then_some(*end),
+            // The answer could not be read.
+            Phase::Closing { close, .. } if self.broken && self.writing.is_empty() => {
+                Some((close.code, close.why))
+            }
             Phase::Closing { close, since_ms } => {
                 let late = self.socket.common.now_ms().saturating_sub(*since_ms) > CLOSE_MS;
                 let at_once = self.writing.is_empty() && closing.is_some_and(|close| close.at_once);
@@ -254,7 +266,7 @@ impl Connection {
     }
 
     fn feed(&mut self, mut input: &[u8]) {
-        if input.is_empty() || matches!(self.phase, Phase::Answered { .. }) {
+        if input.is_empty() || self.broken || matches!(self.phase, Phase::Answered { .. }) {
             return;
         }
         self.socket.heard(self.socket.common.now_ms());
@@ -267,6 +279,7 @@ impl Connection {
                     if matches!(self.phase, Phase::Open) {
                         self.fail(violation);
                     }
+                    self.broken = true;
                     return;
                 }
             }

@@ -1,0 +1,513 @@
+//! A BEAM that the test plays, and a client that speaks bytes.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dist::term::{as_atom, as_binary, as_int, as_tuple, atom, tuple};
+use dist::{Pid, Term};
+use gp_edge::beam::{Beam, Minted, Sending};
+use gp_edge::commands::{Body, Command, ToSocket};
+use gp_edge::config::Config;
+use gp_edge::edge::Edge;
+use gp_edge::metrics::{Closed, Refused};
+use gp_edge::router::FromBeam;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+/// Only to notice a test that hangs.
+pub const WATCHDOG: Duration = Duration::from_secs(20);
+
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(WATCHDOG, future).await.expect("it took too long")
+}
+
+/// What the edge did to the BEAM.
+#[derive(Debug)]
+pub enum Told {
+    Sent { to: Pid, message: Term },
+    Monitored(u64, Pid),
+    Exited(u64, Term),
+}
+
+#[derive(Debug, Clone)]
+struct FakeBeam {
+    minted: Arc<AtomicU64>,
+    told: mpsc::UnboundedSender<Told>,
+    /// Whether the BEAM reads.
+    reads: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct FakeProcess {
+    key: u64,
+    beam: FakeBeam,
+}
+
+impl Beam for FakeBeam {
+    fn mint(&self) -> Arc<dyn Minted> {
+        let key = self.minted.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(FakeProcess { key, beam: self.clone() })
+    }
+}
+
+impl Minted for FakeProcess {
+    fn pid(&self) -> Pid {
+        Pid::new("edge@h", self.key as u32, 0, 1)
+    }
+
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn send(self: Arc<Self>, to: Pid, message: Term) -> Sending {
+        Box::pin(async move {
+            let _ = self.beam.reads.clone().wait_for(|reads| *reads).await;
+            let _ = self.beam.told.send(Told::Sent { to, message });
+            Ok(())
+        })
+    }
+
+    fn monitor(&self, pid: &Pid) {
+        let _ = self.beam.told.send(Told::Monitored(self.key, pid.clone()));
+    }
+
+    fn exit(&self, reason: Term) {
+        let _ = self.beam.told.send(Told::Exited(self.key, reason));
+    }
+}
+
+/// An edge, and the BEAM's side of it.
+pub struct Server {
+    pub port: u16,
+    pub edge: Arc<Edge>,
+    pub told: mpsc::UnboundedReceiver<Told>,
+    pub commands: mpsc::Sender<FromBeam>,
+    pub reads: watch::Sender<bool>,
+}
+
+/// A message of a client as the BEAM gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct In {
+    pub id: u64,
+    pub join_ref: Option<String>,
+    pub reference: Option<String>,
+    pub topic: String,
+    pub event: String,
+    pub body: Body,
+}
+
+pub fn acceptor() -> Pid {
+    Pid::new("beam@h", 1, 0, 1)
+}
+
+pub fn connection_of(id: u64) -> Pid {
+    Pid::new("beam@h", 1000 + id as u32, 0, 1)
+}
+
+fn text(term: &Term) -> String {
+    String::from_utf8(as_binary(term).unwrap_or_else(|| panic!("{term} is no binary")).to_vec()).unwrap()
+}
+
+fn optional(term: &Term) -> Option<String> {
+    if as_atom(term) == Some("nil") { None } else { Some(text(term)) }
+}
+
+/// The entries of a map of atoms.
+pub fn entries(term: &Term) -> HashMap<String, Term> {
+    let Term::Map(map) = term else { panic!("{term} is no map") };
+    map.map.iter().map(|(key, value)| (as_atom(key).unwrap().to_owned(), value.clone())).collect()
+}
+
+impl Server {
+    pub async fn start(change: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::new(acceptor());
+        change(&mut config);
+        let (told, receiver) = mpsc::unbounded_channel();
+        let (reads, watched) = watch::channel(true);
+        let beam = FakeBeam { minted: Arc::default(), told, reads: watched };
+        let (edge, port, commands) = Edge::start(config, Arc::new(beam)).await.unwrap();
+        Server { port, edge, told: receiver, commands, reads }
+    }
+
+    /// What the edge did next.
+    pub async fn next(&mut self) -> Told {
+        soon(self.told.recv()).await.unwrap()
+    }
+
+    /// The id and the rest of the next connection that asks.
+    pub async fn asked(&mut self) -> (u64, HashMap<String, Term>) {
+        match self.next().await {
+            Told::Sent { to, message } if to == acceptor() => {
+                let parts = as_tuple(&message).unwrap().to_vec();
+                assert_eq!(as_atom(&parts[0]), Some("gp_connect"));
+                assert!(matches!(parts[1], Term::Pid(_)));
+                (as_int(&parts[2]).unwrap() as u64, entries(&parts[3]))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn send(&self, commands: impl IntoIterator<Item = Command>) {
+        let batch = commands.into_iter().map(Some).collect();
+        self.commands.send(FromBeam::Commands(batch)).await.unwrap();
+    }
+
+    pub async fn accept(&mut self) -> u64 {
+        let (id, _) = self.asked().await;
+        self.send([Command::Accept { id, connection: connection_of(id) }]).await;
+        match self.next().await {
+            Told::Monitored(monitor, pid) => assert_eq!((monitor, pid), (id, connection_of(id))),
+            other => panic!("{other:?}"),
+        }
+        id
+    }
+
+    /// A WebSocket that has been let in.
+    pub async fn connect(&mut self) -> (Client, u64) {
+        self.connect_to("/socket/websocket?vsn=2.0.0").await
+    }
+
+    pub async fn connect_to(&mut self, path: &str) -> (Client, u64) {
+        let mut client = Client::open(self.port).await;
+        client.ask(path, &[]).await;
+        let id = self.accept().await;
+        let response = client.response().await;
+        assert_eq!(response.status, 101, "{response:?}");
+        (client, id)
+    }
+
+    /// As `connect`, after the end of another socket.
+    pub async fn connect_after_exit(&mut self) -> (Client, u64) {
+        self.exited().await;
+        self.connect().await
+    }
+
+    /// The next message of a client.
+    pub async fn receive(&mut self) -> In {
+        match self.next().await {
+            Told::Sent { to, message } => {
+                let parts = as_tuple(&message).unwrap();
+                assert_eq!((as_atom(&parts[0]), parts.len()), (Some("gp_in"), 7), "{message}");
+                let id = as_int(&parts[1]).unwrap() as u64;
+                assert_eq!(to, connection_of(id));
+                let [kind, payload] = as_tuple(&parts[6]).unwrap() else { panic!("{message}") };
+                let body = match as_atom(kind) {
+                    Some("json") => Body::Json(text(payload)),
+                    Some("binary") => Body::Binary(as_binary(payload).unwrap().to_vec()),
+                    _ => panic!("{message}"),
+                };
+                In {
+                    id,
+                    join_ref: optional(&parts[2]),
+                    reference: optional(&parts[3]),
+                    topic: text(&parts[4]),
+                    event: text(&parts[5]),
+                    body,
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next report of a subscription that fell behind.
+    pub async fn lagged(&mut self) -> (u64, String, Option<i64>) {
+        match self.next().await {
+            Told::Sent { message, .. } => {
+                let parts = as_tuple(&message).unwrap();
+                assert_eq!((as_atom(&parts[0]), parts.len()), (Some("gp_lagged"), 4), "{message}");
+                (as_int(&parts[1]).unwrap() as u64, text(&parts[2]), as_int(&parts[3]))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The code by which the next socket ends.
+    pub async fn exited(&mut self) -> (u64, u16) {
+        match self.next().await {
+            Told::Exited(id, reason) => {
+                let [kind, code] = as_tuple(&reason).unwrap() else { panic!("{reason}") };
+                assert_eq!(as_atom(kind), Some("closed"));
+                (id, as_int(code).unwrap() as u16)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until so many requests have come, and each waits for something.
+    pub async fn requests(&self, count: u64) {
+        // The tests have one thread, where a request is counted and served up to its first wait in one go.
+        let come = async {
+            while self.edge.common.metrics.requests.get() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(come).await;
+    }
+
+    pub fn closed(&self, why: Closed) -> u64 {
+        self.edge.common.metrics.times_closed(why)
+    }
+
+    pub fn refused(&self, why: Refused) -> u64 {
+        self.edge.common.metrics.times_refused(why)
+    }
+}
+
+pub fn push(id: u64, topic: &str, json: impl Into<String>) -> Command {
+    Command::To(id, plain_push(topic, json))
+}
+
+pub fn plain_push(topic: &str, json: impl Into<String>) -> ToSocket {
+    ToSocket::Push {
+        join_ref: None,
+        reference: None,
+        topic: topic.to_owned(),
+        event: "e".to_owned(),
+        body: Body::Json(json.into()),
+    }
+}
+
+pub fn close(id: u64, code: u16, reason: &str) -> Command {
+    Command::To(id, ToSocket::Close { code, reason: reason.to_owned() })
+}
+
+pub fn subscribe(id: u64, key: &str, at: Option<i64>) -> Command {
+    Command::Subscribe { id, key: key.into(), at }
+}
+
+/// To all with the key `key`, on a topic of that name.
+pub fn broadcast(key: &str, json: impl Into<String>, stream: Option<(i64, i64)>) -> Command {
+    Command::Broadcast {
+        key: key.into(),
+        topic: key.to_owned(),
+        event: "e".to_owned(),
+        body: Body::Json(json.into()),
+        except: None,
+        stream,
+    }
+}
+
+pub fn shutdown(reason: &str) -> Term {
+    tuple([atom("shutdown"), atom(reason)])
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Its code, after having looked whether it is an error as all are.
+    pub fn error_code(&self) -> String {
+        assert!(self.header("content-type").unwrap().starts_with("application/json"), "{self:?}");
+        let json = self.json();
+        assert!(json["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{json}");
+        json["error"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A frame of the server.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub fin: bool,
+    pub opcode: u8,
+    pub payload: Vec<u8>,
+}
+
+/// A client that speaks bytes.
+pub struct Client {
+    pub stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// A frame as a client sends it.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x5a, 0, 0xff, 7];
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ 0..=125 => frame.push(0x80 | len as u8),
+        len @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+pub fn text_frame(text: &str) -> Vec<u8> {
+    frame(0x81, text.as_bytes())
+}
+
+impl Client {
+    pub async fn open(port: u16) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, read: Vec::new() }
+    }
+
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Asks for a WebSocket.
+    pub async fn ask(&mut self, path: &str, headers: &[(&str, &str)]) {
+        let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        self.write(format!(
+            "GET {path} HTTP/1.1\r\nHost: game.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+        ))
+        .await;
+    }
+
+    pub async fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
+        let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length =
+            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        self.write(format!("{method} {path} HTTP/1.1\r\nHost: game.example\r\n{length}{more}\r\n{body}"))
+            .await;
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.request("GET", path, &[], "").await;
+        self.response().await
+    }
+
+    /// Asks, and stays connected.
+    pub async fn get_and_stay(mut self, path: &str) -> Client {
+        assert_eq!(self.get(path).await.status, 200);
+        self
+    }
+
+    /// The answer to something that is not whole; may be dropped while it waits.
+    pub async fn answered(&mut self) -> Answer {
+        self.stream.readable().await.unwrap();
+        self.response().await
+    }
+
+    /// Reads more; whether there was more.
+    async fn more(&mut self) -> bool {
+        let mut buffer = [0; 65536];
+        // A reset is an end too.
+        let read = soon(self.stream.read(&mut buffer)).await.unwrap_or(0);
+        self.read.extend_from_slice(&buffer[..read]);
+        read > 0
+    }
+
+    async fn need(&mut self, len: usize) {
+        while self.read.len() < len {
+            assert!(self.more().await, "it ended after {:?}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    /// The answer to a GET or POST.
+    pub async fn response(&mut self) -> Answer {
+        self.answer(true).await
+    }
+
+    pub async fn answer(&mut self, has_body: bool) -> Answer {
+        let end = loop {
+            if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(self.more().await, "it ended after {:?}", String::from_utf8_lossy(&self.read));
+        };
+        let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        if !has_body || status == 101 || status == 304 {
+            return answer;
+        }
+        if answer.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let line = loop {
+                    if let Some(end) = self.read.windows(2).position(|window| window == b"\r\n") {
+                        break String::from_utf8(self.read.drain(..end + 2).collect()).unwrap();
+                    }
+                    assert!(self.more().await);
+                };
+                let len = usize::from_str_radix(line.trim(), 16).unwrap();
+                self.need(len + 2).await;
+                answer.body.extend(self.read.drain(..len));
+                self.read.drain(..2);
+                if len == 0 {
+                    return answer;
+                }
+            }
+        }
+        let len = answer.header("content-length").map_or(0, |len| len.parse().unwrap());
+        self.need(len).await;
+        answer.body = self.read.drain(..len).collect();
+        answer
+    }
+
+    pub async fn frame(&mut self) -> Frame {
+        self.need(2).await;
+        assert_eq!(self.read[1] & 0x80, 0, "a server does not mask");
+        let (start, len) = match self.read[1] {
+            126 => {
+                self.need(4).await;
+                (4, u16::from_be_bytes([self.read[2], self.read[3]]).into())
+            }
+            127 => {
+                self.need(10).await;
+                (10, u64::from_be_bytes(self.read[2..10].try_into().unwrap()) as usize)
+            }
+            len => (2, len.into()),
+        };
+        self.need(start + len).await;
+        let bytes: Vec<u8> = self.read.drain(..start + len).collect();
+        Frame { fin: bytes[0] & 0x80 != 0, opcode: bytes[0] & 0x7f, payload: bytes[start..].to_vec() }
+    }
+
+    /// The next text.
+    pub async fn text(&mut self) -> String {
+        let frame = self.frame().await;
+        assert_eq!((frame.fin, frame.opcode), (true, 1), "{frame:?}");
+        String::from_utf8(frame.payload).unwrap()
+    }
+
+    /// The code of the close that comes next; answers it, and waits for the end.
+    pub async fn closed(&mut self) -> (u16, String) {
+        let Frame { opcode, payload, .. } = self.frame().await;
+        assert_eq!(opcode, 8);
+        let _ = self.stream.write_all(&frame(0x88, &payload)).await;
+        self.ended().await;
+        let (code, reason) = payload.split_at(2);
+        (u16::from_be_bytes(code.try_into().unwrap()), String::from_utf8(reason.to_vec()).unwrap())
+    }
+
+    /// Waits for the end of the connection; nothing may come before.
+    pub async fn ended(&mut self) {
+        assert!(!self.more().await, "{:?} came before the end", String::from_utf8_lossy(&self.read));
+    }
+}
