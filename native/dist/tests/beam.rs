@@ -280,3 +280,105 @@ async fn the_end_of_the_beam_ends_the_connection() {
     assert!(matches!(ended.await.unwrap(), dist::Ended::Closed));
     assert!(node.spawn().recv().await.is_none());
 }
+
+#[tokio::test]
+async fn a_group_has_one_mailbox_and_many_pids() {
+    let beam = Beam::start().await;
+    let node = beam.node("group").await;
+    let mut group = node.group();
+    let members = group.members().clone();
+    let server = members.register("group_server").unwrap();
+    let sockets: Vec<_> = (0..3).map(|_| members.spawn()).collect();
+    assert_eq!(members.register("group_server").unwrap_err().0, "group_server");
+    let mut next = async || {
+        tokio::time::timeout(WATCHDOG, group.recv()).await.expect("no event").expect("the connection ended")
+    };
+
+    // What comes for all of them comes in the order in which it was sent.
+    let echo = spawned_echo(&node).await;
+    for socket in &sockets {
+        socket
+            .send(&echo, term::tuple([socket.pid().clone().into(), term::int(socket.key())]))
+            .await
+            .unwrap();
+    }
+    for socket in &sockets {
+        let (key, Event::Info(message)) = next().await else { panic!("no message") };
+        assert_eq!((key, term::as_int(&message)), (socket.key(), Some(socket.key() as i64)));
+    }
+
+    // A call knows whom it was for.
+    let asking = {
+        let node = node.clone();
+        tokio::spawn(async move {
+            shown(&node, "gen_server:call({group_server, 'group@127.0.0.1'}, hello)").await
+        })
+    };
+    let (key, Event::Call(call)) = next().await else { panic!("no call") };
+    assert_eq!(key, server.key());
+    call.caller.reply(term::atom("well")).await.unwrap();
+    assert_eq!(asking.await.unwrap(), "well");
+
+    // The end of a process on either side.
+    let victim = spawned(&node).await;
+    sockets[0].monitor(&victim).await.unwrap();
+    node.send(&victim, term::atom("stop")).await.unwrap();
+    let (key, Event::Down { reason, .. }) = next().await else { panic!("no end") };
+    assert_eq!((key, term::as_atom(&reason)), (sockets[0].key(), Some("normal")));
+    let watch = spawned_watch(&node, sockets[1].pid()).await;
+    sockets[1].exit(term::tuple([term::atom("closed"), term::int(1000)]));
+    sockets[1].exit(term::atom("again"));
+    assert_eq!(watch.await.unwrap(), "{closed,1000}");
+
+    // The mailbox ends with the connection, though processes of it are held.
+    drop(beam);
+    while tokio::time::timeout(WATCHDOG, group.recv()).await.expect("no end").is_some() {}
+    assert_eq!(members.spawn().send(&victim, term::atom("x")).await, Err(dist::Closed));
+}
+
+#[tokio::test]
+async fn a_full_group_makes_the_beam_wait() {
+    let beam = Beam::start().await;
+    let node = beam.node("slow").await;
+    let mut group = node.group();
+    let member = group.members().register("slow").unwrap();
+    // More than may wait, and more than the sockets between hold.
+    let flood =
+        "[{slow, 'slow@127.0.0.1'} ! {N, binary:copy(<<0>>, 100000)} || N <- lists:seq(1, 1000)], done";
+    let sending = shown(&node, flood);
+    tokio::pin!(sending);
+    // Nobody takes anything from the mailbox: the BEAM cannot send all of it.
+    let early = tokio::time::timeout(std::time::Duration::from_millis(500), &mut sending).await;
+    assert!(early.is_err(), "it was read on");
+    for n in 1..=1000 {
+        let (key, Event::Info(message)) = group.recv().await.unwrap() else { panic!("no message") };
+        let number = term::as_tuple(&message).and_then(|parts| term::as_int(&parts[0]));
+        assert_eq!((key, number), (member.key(), Some(n)));
+    }
+    assert_eq!(sending.await, "done");
+}
+
+/// A process that sends the second element of what it gets to the first.
+async fn spawned_echo(node: &dist::Node) -> Pid {
+    let echo = "F = fun(F) -> receive {To, What} -> To ! What, F(F) end end, spawn(fun() -> F(F) end)";
+    match eval(node, echo).await {
+        Term::Pid(pid) => pid,
+        other => panic!("{other}"),
+    }
+}
+
+/// Monitors a process from the BEAM; once that is done, gives the reason of its end when it has come.
+async fn spawned_watch(node: &dist::Node, pid: &Pid) -> tokio::task::JoinHandle<String> {
+    let mut inbox = node.register("watched").unwrap();
+    let watcher = "spawn(fun() -> receive {P} -> R = monitor(process, P), \
+        {watched, 'group@127.0.0.1'} ! ready, \
+        receive {'DOWN', R, _, _, Why} -> {watched, 'group@127.0.0.1'} ! \
+        unicode:characters_to_binary(io_lib:format(\"~0p\", [Why])) end end end)";
+    let Term::Pid(watcher) = eval(node, watcher).await else { panic!("no pid") };
+    node.send(&watcher, term::tuple([Term::from(pid.clone())])).await.unwrap();
+    assert!(matches!(next(&mut inbox).await, Event::Info(_)));
+    tokio::spawn(async move {
+        let Event::Info(why) = next(&mut inbox).await else { panic!("no reason") };
+        String::from_utf8(term::as_binary(&why).unwrap().to_vec()).unwrap()
+    })
+}
