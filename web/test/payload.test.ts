@@ -23,12 +23,24 @@ describe("parseJoinReply", () => {
         frequency: 4,
         cells: 162,
         player: "p",
+        partial: false,
         kinds: [
           { name: "rock", color: "#112233" },
           { name: "water", color: "#AABBCC" },
         ],
       },
     });
+  });
+
+  it("sees whether it is told of everything", () => {
+    for (const [area, partial] of [
+      ["all", false],
+      [undefined, false],
+      [[1, 2], true],
+    ]) {
+      // prettier-ignore
+      expect(parseJoinReply({ ...reply, area })).toMatchObject({ ok: true, value: { partial } });
+    }
   });
 
   it("finds colours where there are none, or none that it knows", () => {

@@ -24,6 +24,15 @@ describe("Orbit", () => {
     expect(orbit.pick(0.99, 0.99, 1.6)).toBeUndefined();
   });
 
+  it("knows how far it sees", () => {
+    const orbit = new Orbit();
+    orbit.fit(1, 0.001);
+    expect(orbit.reach(1)).toBeCloseTo(Math.acos(1 / (1 + orbit.height)));
+    orbit.zoom(1e-9);
+    for (let n = 0; n < 200; n++) orbit.advance(0.05, false);
+    expect(orbit.reach(1)).toBeCloseTo(orbit.height * Math.tan((16 * Math.PI) / 180) * Math.SQRT2, 3);
+  });
+
   it("keeps the world under the pointer, glides, and comes to rest", () => {
     const orbit = new Orbit();
     orbit.fit(1, 0.02);

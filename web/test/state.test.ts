@@ -103,6 +103,7 @@ describe("Session", () => {
     cells: 92,
     tick: 0,
     player: undefined,
+    partial: false,
     kinds: [{ name: "rock", color: "#777777" }],
   };
 

@@ -41,6 +41,8 @@ export interface LinkListener {
 }
 
 export interface Link {
+  /** Asks to be told of the cells within so many steps of a cell; a keyframe of them follows. */
+  look(cell: number, radius: number): void;
   close(): void;
 }
 
@@ -156,6 +158,9 @@ export function connect(options: LinkOptions, listener: LinkListener): Link {
   socket.connect();
 
   return {
+    look(cell, radius) {
+      if (channel?.state === "joined") channel.push("look", { cell, radius });
+    },
     close() {
       closed = true;
       clearInterval(pinging);

@@ -15,6 +15,8 @@ export interface WorldInfo {
   readonly cells: number;
   readonly tick: number;
   readonly player: string | undefined;
+  /** Whether the server tells of an area only, because the world is large. */
+  readonly partial: boolean;
   /** Index = kind code. */
   readonly kinds: readonly Kind[];
 }
@@ -32,7 +34,7 @@ const UNNAMED_COLORS = [
 
 export function parseJoinReply(reply: unknown): Result<WorldInfo> {
   if (!isRecord(reply)) return failure("invalid", "the join reply is no object");
-  const { frequency, tick, kinds, colors, player } = reply;
+  const { frequency, tick, kinds, colors, player, area } = reply;
   if (typeof frequency !== "number" || !isFrequency(frequency)) {
     return failure("invalid", `frequency ${String(frequency)} in the join reply`);
   }
@@ -48,6 +50,7 @@ export function parseJoinReply(reply: unknown): Result<WorldInfo> {
     tick,
     cells: 10 * frequency * frequency + 2,
     player: typeof player === "string" || typeof player === "number" ? String(player) : undefined,
+    partial: area !== undefined && area !== null && area !== "all",
     kinds: kinds.map((name: string, n) => {
       const shade = shades[n];
       const fallback = UNNAMED_COLORS[n % UNNAMED_COLORS.length]!;

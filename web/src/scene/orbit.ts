@@ -1,6 +1,6 @@
 /** Where the viewer is: drag turns the world under it with inertia, wheel and pinch change the height. */
 
-import { normalise, type Vec3 } from "../sphere/geometry";
+import { angle, normalise, type Vec3 } from "../sphere/geometry";
 
 /** Vertical angle of view, in radians. */
 export const FIELD_OF_VIEW = (32 * Math.PI) / 180;
@@ -110,6 +110,12 @@ export class Orbit {
     if (inside < 0) return undefined;
     const t = along - Math.sqrt(inside);
     return [eye[0] + ray[0] * t, eye[1] + ray[1] * t, eye[2] + ray[2] * t];
+  }
+
+  /** How far from the middle of the view cells are seen, in radians. */
+  reach(aspect: number): number {
+    const corner = this.pick(1, 1, aspect);
+    return corner ? angle(corner, this.pick(0, 0, aspect)!) : Math.acos(1 / (1 + this.height));
   }
 
   /** The point under the middle of the screen follows the pointer. */

@@ -208,6 +208,7 @@ export class Viewer {
     const pointed = this.#point();
     const changed =
       this.#textures && this.#planes && this.#textures.update(this.#planes, this.#shader, now / 1_000);
+    if (!moved && !this.#pointer.held) this.#look();
     if (changed) this.#fadingUntil = now + 1_000 * FADE + 50;
     // A world at rest is not drawn again.
     if (!(moved || pointed || this.#stale || now < this.#fadingUntil)) return;
@@ -247,6 +248,14 @@ export class Viewer {
     this.#sky.uHidden.value = this.#globe.visible ? 1 - 1.5 / limb : 0;
     // Close to the ground the limb's veil would cover everything.
     this.#cells.uHaze.value = Math.min(1, 0.25 + this.orbit.height);
+  }
+
+  /** Tells where the view has come to rest. */
+  #look(): void {
+    const planes = this.#planes;
+    if (!planes || !this.#session.status.get().world?.partial) return;
+    const middle = this.orbit.pick(0, 0, this.#camera.aspect)!;
+    this.#session.lookAt(hit(planes.frequency, middle).cell, this.orbit.reach(this.#camera.aspect));
   }
 
   /** Finds the cell under the pointer; true if it is another one than before. */

@@ -38,6 +38,12 @@ const scale = (a: Vec3, s: number): Vec3 => [a[0] * s, a[1] * s, a[2] * s];
 
 export const normalise = (a: Vec3): Vec3 => scale(a, 1 / Math.sqrt(dot(a, a)));
 
+/** Between two unit vectors, in radians. */
+export function angle(a: Vec3, b: Vec3): number {
+  const across = cross(a, b);
+  return Math.atan2(Math.sqrt(dot(across, across)), dot(a, b));
+}
+
 const NORTH: Vec3 = [0, 0, 1];
 const SOUTH: Vec3 = [0, 0, -1];
 

@@ -1,9 +1,10 @@
 /** What the page knows of its world: the one place where messages become state. */
 
 import type { FieldMessage } from "../protocol/field";
-import { connect, type LinkListener, type LinkOptions, type Phase } from "../protocol/link";
+import { connect, type Link, type LinkListener, type LinkOptions, type Phase } from "../protocol/link";
 import type { Kind, WorldInfo } from "../protocol/payload";
 import type { WireError } from "../protocol/result";
+import { angle, position } from "../sphere/geometry";
 import { Planes, UNKNOWN } from "./planes";
 import { Rate } from "./rate";
 import { Store } from "./store";
@@ -48,6 +49,10 @@ const UNSEEN: Status = {
 
 /** Numbers on the panel are refreshed this often; the tick at once. */
 const REFRESH_MS = 250;
+/** The server is asked for another area this often at most. */
+const LOOK_MS = 400;
+/** In cells from the middle; the server tells of some hundred thousand cells at most. */
+const LOOK_RADIUS = { least: 32, most: 256 };
 /** Counting cells takes a while in large worlds. */
 const CENSUS_EVERY = 4;
 
@@ -60,10 +65,14 @@ export class Session implements LinkListener {
   readonly #ticks = new Rate();
   readonly #frames = new Rate(2_000);
   #drawn = 0;
+  #link: Link | undefined;
+  #looked: { readonly cell: number; readonly radius: number } | undefined;
+  #lookedAt = -Infinity;
 
   /** Connects; returns what ends it. */
   start(options: LinkOptions): () => void {
     const link = connect(options, this);
+    this.#link = link;
     let round = 0;
     const timer = setInterval(
       () => this.refresh(performance.now(), round++ % CENSUS_EVERY === 0),
@@ -85,6 +94,7 @@ export class Session implements LinkListener {
   }
 
   joined(world: WorldInfo): void {
+    this.#looked = undefined;
     this.status.update({ world });
     if (this.planes.get()?.frequency !== world.frequency) this.planes.set(new Planes(world.frequency));
   }
@@ -114,6 +124,25 @@ export class Session implements LinkListener {
 
   players(players: number): void {
     this.status.update({ players });
+  }
+
+  /** Tells what the viewer looks at: the cell in the middle, and how far around it is seen, in radians. */
+  lookAt(cell: number, reach: number): void {
+    const { world, phase } = this.status.get();
+    if (!world?.partial || phase !== "live") return;
+    const now = performance.now();
+    if (now - this.#lookedAt < LOOK_MS) return;
+    // From a cell to the next it is 1.11 / f radians on average.
+    const step = 1.11 / world.frequency;
+    const radius = Math.round(Math.min(LOOK_RADIUS.most, Math.max(LOOK_RADIUS.least, reach / step)));
+    const before = this.#looked;
+    if (before) {
+      const moved = angle(position(world.frequency, before.cell), position(world.frequency, cell));
+      if (moved < 0.3 * before.radius * step && radius < 1.4 * before.radius) return;
+    }
+    this.#looked = { cell, radius };
+    this.#lookedAt = now;
+    this.#link?.look(cell, radius);
   }
 
   frameDrawn(at: number): void {
