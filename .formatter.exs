@@ -1,4 +1,12 @@
 [
-  inputs: ["*.exs", "elixir_app/**/*.{ex,exs}", "test/**/*.{ex,exs}", "bench/*.exs"],
+  inputs: [
+    "*.exs",
+    "elixir_app/**/*.{ex,exs}",
+    "test/**/*.{ex,exs}",
+    "bench/*.exs",
+    "bench/edge/*.exs",
+    "bench/phoenix_app/*.exs",
+    "bench/phoenix_app/{config,lib}/*.{ex,exs}"
+  ],
   line_length: 110
 ]

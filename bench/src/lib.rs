@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod edge;
 pub mod rivals;
 pub mod spin;
 pub mod tick;

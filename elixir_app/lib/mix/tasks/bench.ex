@@ -6,7 +6,8 @@ defmodule Mix.Tasks.Bench do
       mix bench ipc
       mix bench all --quick --json results.json
 
-  Suites: `ipc`, `tick`, `all`. `--quick` stays under a minute. `--json FILE` writes
+  Suites: `ipc`, `tick`, `edge`, `all`. `--quick` stays under a minute each. `PHOENIX_PATH` names a built Phoenix
+  application that `edge` measures beside ours, `bench/README.md` says which. `--json FILE` writes
   `{"machine": {…}, "results": [{"suite", "case", "metric", "unit", "value", "baseline", "baseline_value",
   "ratio"}]}`; `-` is standard output, and then the table goes to standard error.
   """
@@ -16,7 +17,7 @@ defmodule Mix.Tasks.Bench do
   alias Mix.Tasks.Compile.Native
 
   @requirements ["app.start"]
-  @suites ["ipc", "tick"]
+  @suites ["ipc", "tick", "edge"]
 
   @impl true
   def run(args) do
@@ -80,6 +81,15 @@ defmodule Mix.Tasks.Bench do
     List.insert_at(rows, Enum.count(rows, &(&1["case"] == "field_dense")), slow)
   end
 
+  defp suite("edge", quick?, print) do
+    print.("edge: sockets of Phoenix channels that ask, listen or are just there")
+    {cargo, args} = gp_bench(["edge-load"])
+    # Its time to build is nobody's latency.
+    {_, 0} = System.cmd(cargo, ["build" | tl(Enum.take_while(args, &(&1 != "--")))], cd: root())
+    module = [root(), "bench/edge.exs"] |> Path.join() |> Code.require_file() |> List.last() |> elem(0)
+    module.run(quick?, {cargo, args})
+  end
+
   # The specification in Elixir with every row acting, on a world that it can hold.
   defp beam_cells_per_s(ticks) do
     text = :game_platform |> Application.app_dir("priv/rulesets/default.toml") |> File.read!()
@@ -92,19 +102,24 @@ defmodule Mix.Tasks.Bench do
   end
 
   defp native(suite, quick?) do
-    args = ["run", "--release", "--quiet", "-p", "bench", "--bin", "gp_bench", "--", suite]
+    {cargo, args} = gp_bench([suite | if(quick?, do: ["--quick"], else: [])])
 
-    cargo = CLI.ok!(Native.find_cargo())
-
-    case System.cmd(cargo, args ++ if(quick?, do: ["--quick"], else: []), cd: root()) do
+    case System.cmd(cargo, args, cd: root()) do
       {lines, 0} -> for line <- String.split(lines, "\n", trim: true), do: CLI.ok!(JSON.decode(line))
       {_, status} -> Mix.raise("gp_bench stopped with status #{status}, see above")
     end
   end
 
+  defp gp_bench(args) do
+    {CLI.ok!(Native.find_cargo()),
+     ["run", "--release", "--quiet", "-p", "bench", "--bin", "gp_bench", "--"] ++ args}
+  end
+
   defp root, do: Path.dirname(Mix.Project.project_file())
 
   defp table(rows) do
+    metrics = rows |> Enum.uniq_by(&{&1["case"], &1["metric"]}) |> Enum.frequencies_by(& &1["case"])
+
     lines =
       for row <- rows do
         ratio = if row["ratio"], do: "#{:erlang.float_to_binary(row["ratio"] / 1, decimals: 2)}x", else: ""
@@ -112,7 +127,7 @@ defmodule Mix.Tasks.Bench do
         rival =
           if row["baseline"], do: "#{row["baseline"]} #{figure(row["baseline_value"], row["unit"])}", else: ""
 
-        name = if row["metric"] =~ ~r/^p\d/, do: "#{row["case"]} #{row["metric"]}", else: row["case"]
+        name = if metrics[row["case"]] > 1, do: "#{row["case"]} #{row["metric"]}", else: row["case"]
         [name, figure(row["value"], row["unit"]), ratio, rival]
       end
 
@@ -130,6 +145,8 @@ defmodule Mix.Tasks.Bench do
   end
 
   defp figure(value, "ns"), do: "#{:erlang.float_to_binary(value / 1000, decimals: 2)} µs"
+  defp figure(value, "us"), do: "#{:erlang.float_to_binary(value / 1, decimals: 2)} µs"
+  defp figure(value, "ms"), do: "#{:erlang.float_to_binary(value / 1, decimals: 2)} ms"
   defp figure(value, "%"), do: "#{:erlang.float_to_binary(value / 1, decimals: 2)} %"
   defp figure(value, unit), do: "#{CLI.si(value)}#{unit}"
 
