@@ -278,13 +278,11 @@ defmodule GamePlatform.TransportTest do
     client = joined(port, "room:1", %{user: "ann"})
     %{edge: %{os_pid: os_pid}} = Transport.stats(name)
 
-    {_, log} =
-      with_log(fn ->
-        System.cmd("kill", ["-9", "#{os_pid}"])
-        drain(client)
-      end)
+    with_log(fn ->
+      System.cmd("kill", ["-9", "#{os_pid}"])
+      drain(client)
+    end)
 
-    assert log == "" or log =~ "gp_edge"
     wait_until(fn -> Transport.stats(name).connections == 0 end)
     assert Presence.list(name, "room:1") == %{}
     wait_until(fn -> match?({:ok, ^port}, Transport.port(name)) end)

@@ -12,7 +12,11 @@ defmodule GamePlatform.EdgeKilledTest do
 
   setup context do
     name = Module.concat(__MODULE__, "Game#{context.line}")
-    start_supervised!({GamePlatform, name: name, frequency: 24, ups: 20, edge: [port: 0, native: [backoff: {1, 1}]]})
+
+    start_supervised!(
+      {GamePlatform, name: name, frequency: 24, ups: 20, edge: [port: 0, native: [backoff: {1, 1}]]}
+    )
+
     {:ok, port} = GamePlatform.port(name)
     args = ["conformance/survive.mjs", "http://127.0.0.1:#{port}", "#{@clients}"]
     node = System.find_executable("node")
