@@ -67,6 +67,11 @@ macro_rules! limits {
         }
 
         impl Limits {
+            /// All of them, by name.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+
             fn set(&mut self, name: &str, value: &Term) -> Option<Result<(), ConfigError>> {
                 match name {
                     $(stringify!($name) => Some(positive(stringify!($name), value).map(|value| self.$name = value)),)*

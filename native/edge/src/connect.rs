@@ -122,9 +122,8 @@ async fn attempt(edge: &Edge, asking: Asking<'_>) -> Result<Arc<Socket>, Denied>
 
 /// A parameter of a query; the last of its name, as Plug has it.
 pub fn query_parameter(query: &str, name: &str) -> Option<String> {
-    let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let value = parameters.filter(|(found, _)| *found == name).last()?.1;
-    Some(decoded(value))
+    let mut parameters = query.rsplit('&').filter_map(|pair| pair.split_once('='));
+    parameters.find(|(found, _)| *found == name).map(|(_, value)| decoded(value))
 }
 
 fn decoded(text: &str) -> String {

@@ -62,7 +62,7 @@ fn accept(key: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&STANDARD.encode(digest)).expect("base64 is ASCII")
 }
 
-fn listed<'a>(headers: &'a HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &'a str> {
+fn listed(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
