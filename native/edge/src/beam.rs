@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dist::{Member, Members, Pid, Term};
+use dist::{Member, Members, Pid, Target, Term};
 
 /// The connection to the BEAM has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub trait Minted: Debug + Send + Sync {
     /// A number that no other process has.
     fn key(&self) -> u64;
     /// Sends a message when the BEAM has room for it.
-    fn send(self: Arc<Self>, to: Pid, message: Term) -> Sending;
+    fn send(self: Arc<Self>, to: Target, message: Term) -> Sending;
     /// Is told of the end of a process.
     fn monitor(&self, pid: &Pid);
     /// Ends; again does nothing.
@@ -49,7 +49,7 @@ impl Minted for Member {
         Member::key(self)
     }
 
-    fn send(self: Arc<Self>, to: Pid, message: Term) -> Sending {
+    fn send(self: Arc<Self>, to: Target, message: Term) -> Sending {
         Box::pin(async move { Member::send(&self, to, message).await.map_err(|_| Lost) })
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dist::term::{as_atom, as_binary, as_int};
-use dist::{Pid, Term};
+use dist::{Target, Term};
 use thiserror::Error;
 
 use crate::origin::Origins;
@@ -29,7 +29,7 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// Nobody is told of connections.
-    #[error("acceptor is missing: give the pid of the process that is told of connections")]
+    #[error("acceptor is missing: give the pid or the name of the process that is told of connections")]
     NoAcceptor,
 }
 
@@ -41,7 +41,7 @@ pub struct Config {
     /// The port; 0 lets the system choose.
     pub port: u16,
     /// Who is told of each connection.
-    pub acceptor: Pid,
+    pub acceptor: Target,
     /// Who is told several times a second that the edge turns, if anybody.
     pub watcher: Option<Pid>,
     /// The folder of static files.
@@ -134,11 +134,11 @@ impl Limits {
 
 impl Config {
     /// The defaults, with this acceptor.
-    pub fn new(acceptor: Pid) -> Self {
+    pub fn new(acceptor: impl Into<Target>) -> Self {
         Config {
             bind: "127.0.0.1".to_owned(),
             port: 0,
-            acceptor,
+            acceptor: acceptor.into(),
             watcher: None,
             files: None,
             socket_paths: vec!["/socket".to_owned()],
@@ -156,7 +156,8 @@ impl Config {
             .map(|(name, value)| as_atom(name).map(|name| (name, value)).ok_or(ConfigError::NoMap))
             .collect::<Result<_, _>>()?;
         let acceptor = entries.iter().find_map(|(name, value)| match (*name, value) {
-            ("acceptor", Term::Pid(pid)) => Some(pid.clone()),
+            ("acceptor", Term::Pid(pid)) => Some(Target::from(pid)),
+            ("acceptor", Term::Atom(name)) => Some(Target::from(name.name.as_str())),
             _ => None,
         });
         let mut config = Config::new(acceptor.ok_or(ConfigError::NoAcceptor)?);
@@ -238,6 +239,7 @@ fn paths(value: &Term) -> Result<Vec<String>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dist::Pid;
     use dist::term::{atom, binary, int, list, map};
 
     fn read(entries: impl IntoIterator<Item = (&'static str, Term)>) -> Result<Config, ConfigError> {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -58,14 +57,6 @@ pub enum ListenError {
         bind: String,
         /// The port.
         port: u16,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The static files cannot be found out about.
-    #[error("static is {path:?}, which cannot be read ({error}): give a folder, or nil")]
-    Files {
-        /// The folder.
-        path: PathBuf,
         /// What the system says.
         error: io::Error,
     },

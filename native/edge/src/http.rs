@@ -24,7 +24,6 @@ use crate::metrics::Refused;
 use crate::socket::Socket;
 use crate::ws::handshake::{self, Handshake, NoHandshake};
 use errors::error;
-use files::Files;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -42,7 +41,7 @@ pub struct Client {
 pub struct RequestId(pub Arc<str>);
 
 /// All routes.
-pub fn router(edge: &Arc<Edge>, files: Option<Files>) -> Router {
+pub fn router(edge: &Arc<Edge>) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(health))
         .route("/health", any(elsewhere))
@@ -53,9 +52,9 @@ pub fn router(edge: &Arc<Edge>, files: Option<Files>) -> Router {
             .route(&format!("{path}/websocket"), any(websocket))
             .route(&format!("{path}/longpoll"), any(longpoll::serve));
     }
-    let files = Arc::new(files);
+    let folder = Arc::new(edge.config.files.clone());
     router
-        .fallback(move |request: Request| files::serve(files.clone(), request))
+        .fallback(move |request: Request| files::serve(folder.clone(), request))
         .method_not_allowed_fallback(async || {
             error(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods")
         })

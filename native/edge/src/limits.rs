@@ -1,7 +1,7 @@
 //! How much one client may ask for: connections from an address, messages in a second.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::metrics::Refused;
@@ -29,6 +29,7 @@ impl Gate {
 
     /// Lets one more in.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Pass, Refused> {
+        let address = party(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.0 >= self.most {
             return Err(Refused::MaxConnections);
@@ -40,6 +41,14 @@ impl Gate {
         *of_one += 1;
         open.0 += 1;
         Ok(Pass { gate: self.clone(), address })
+    }
+}
+
+/// Who is behind an address: with IPv6 everybody has as many addresses as a network of 64 bits has.
+fn party(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
     }
 }
 
@@ -108,5 +117,13 @@ mod tests {
         assert_eq!(gate.enter(address(3)).unwrap_err(), Refused::MaxConnections);
         drop(first);
         gate.enter(address(1)).unwrap();
+    }
+
+    #[test]
+    fn a_network_is_one_address() {
+        let party = |text: &str| party(text.parse().unwrap());
+        assert_eq!(party("2001:db8:1:2:3::4"), party("2001:db8:1:2:ffff::"));
+        assert_ne!(party("2001:db8:1:2::"), party("2001:db8:1:3::"));
+        assert_eq!(party("::ffff:10.0.0.1"), party("10.0.0.1"));
     }
 }

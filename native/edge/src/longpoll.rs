@@ -234,7 +234,7 @@ async fn poll(edge: &Edge, session: &Session, token: &str) -> Response {
 async fn tell(socket: &Socket, term: dist::Term) {
     if let Some(connection) = socket.connection.get() {
         // If the BEAM is lost, all sockets are closed.
-        let _ = socket.minted.clone().send(connection.clone(), term).await;
+        let _ = socket.minted.clone().send(connection.into(), term).await;
     }
 }
 

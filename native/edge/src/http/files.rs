@@ -17,15 +17,14 @@ use super::errors::{error, sentence};
 /// What is served when there is no client.
 const NO_CLIENT: &str = include_str!("no_client.html");
 
-/// A folder of files.
+/// A folder of files, without links in its path.
 #[derive(Debug)]
-pub struct Files {
+struct Files {
     root: PathBuf,
 }
 
 impl Files {
-    /// The folder, if there is one.
-    pub fn open(path: &Path) -> Option<Files> {
+    fn open(path: &Path) -> Option<Files> {
         path.canonicalize().ok().filter(|root| root.is_dir()).map(|root| Files { root })
     }
 
@@ -60,25 +59,23 @@ impl Files {
     }
 }
 
-/// Answers a request that nothing else answers.
-pub async fn serve(files: Arc<Option<Files>>, request: Request) -> Response {
+/// Answers a request that nothing else answers, from this folder, which need not be there yet.
+pub async fn serve(folder: Arc<Option<PathBuf>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let Some(found) = look_up(files.clone(), path.clone()).await else {
-        return match &*files {
-            None if path == "/" && is_read(request.method()) => Html(NO_CLIENT).into_response(),
-            _ => error(StatusCode::NOT_FOUND, sentence(StatusCode::NOT_FOUND)),
-        };
+    let (root, found) = match look_up(folder, path.clone()).await {
+        (Some(Files { root }), Some(found)) => (root, found),
+        (None, _) if path == "/" && is_read(request.method()) => return Html(NO_CLIENT).into_response(),
+        _ => return error(StatusCode::NOT_FOUND, sentence(StatusCode::NOT_FOUND)),
     };
     if !is_read(request.method()) {
         let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "a file can be read with GET and HEAD");
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let Some(Files { root }) = &*files else { unreachable!("a file was found") };
     let etag = etag(&found).await;
     let mut response = match &etag {
         Some(etag) if matches_etag(request.headers(), etag) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => read(root, request).await,
+        _ => read(&root, request).await,
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(lifetime(&path)));
@@ -95,10 +92,14 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Looking at files may wait for a disk.
-async fn look_up(files: Arc<Option<Files>>, path: String) -> Option<PathBuf> {
-    let find = move || (*files).as_ref()?.find(&path);
-    tokio::task::spawn_blocking(find).await.ok().flatten()
+/// The folder, if it is there, and the file that a path names. Looking at files may wait for a disk.
+async fn look_up(folder: Arc<Option<PathBuf>>, path: String) -> (Option<Files>, Option<PathBuf>) {
+    let find = move || {
+        let files = (*folder).as_deref().and_then(Files::open);
+        let found = files.as_ref().and_then(|files| files.find(&path));
+        (files, found)
+    };
+    tokio::task::spawn_blocking(find).await.unwrap_or_default()
 }
 
 async fn read(root: &Path, mut request: Request) -> Response {

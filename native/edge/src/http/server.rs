@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use super::{Client, errors, files::Files, io::Io};
+use super::{Client, errors, io::Io};
 use crate::edge::Edge;
 use crate::limits::Pass;
 use crate::metrics::{Closed, Refused};
@@ -40,8 +40,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>
 
 /// Takes connections until the edge goes down.
 pub async fn accept(edge: Arc<Edge>, listener: TcpListener) {
-    let files = edge.config.files.as_deref().and_then(Files::open);
-    let router = super::router(&edge, files);
+    let router = super::router(&edge);
     let lingering = Arc::new(Semaphore::new(LINGERING));
     let mut draining = edge.draining.subscribe();
     loop {

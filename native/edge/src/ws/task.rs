@@ -175,7 +175,7 @@ impl Connection {
                 return Ok(progress);
             };
             let Some(connection) = self.socket.connection.get() else { continue };
-            self.sending = Some(self.socket.minted.clone().send(connection.clone(), term));
+            self.sending = Some(self.socket.minted.clone().send(connection.into(), term));
         }
     }
 

@@ -136,10 +136,16 @@ async fn nothing_outside_of_the_folder_is_served() {
 
 #[tokio::test]
 async fn without_a_client_there_is_a_page_that_says_so() {
-    let server = Server::start(|config| config.files = Some("/nonexistent".into())).await;
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("static");
+    let server = Server::start(|config| config.files = Some(folder.clone())).await;
     let mut client = Client::open(server.port).await;
     let page = client.get("/").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.text().contains("make setup"));
     assert_eq!(client.get("/index.html").await.status, 404);
+    // Once it has been built it is there.
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("index.html"), "client").unwrap();
+    assert_eq!(client.get("/").await.text(), "client");
 }

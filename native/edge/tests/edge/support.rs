@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dist::term::{as_atom, as_binary, as_int, as_tuple, atom, tuple};
-use dist::{Pid, Term};
+use dist::{Pid, Target, Term};
 use gp_edge::beam::{Beam, Minted, Sending};
 use gp_edge::commands::{Body, Command, ToSocket};
 use gp_edge::config::Config;
@@ -28,7 +28,7 @@ pub async fn soon<F: Future>(future: F) -> F::Output {
 /// What the edge did to the BEAM.
 #[derive(Debug)]
 pub enum Told {
-    Sent { to: Pid, message: Term },
+    Sent { to: Target, message: Term },
     Monitored(u64, Pid),
     Exited(u64, Term),
 }
@@ -63,7 +63,7 @@ impl Minted for FakeProcess {
         self.key
     }
 
-    fn send(self: Arc<Self>, to: Pid, message: Term) -> Sending {
+    fn send(self: Arc<Self>, to: Target, message: Term) -> Sending {
         Box::pin(async move {
             let _ = self.beam.reads.clone().wait_for(|reads| *reads).await;
             let _ = self.beam.told.send(Told::Sent { to, message });
@@ -141,7 +141,7 @@ impl Server {
     /// The id and the rest of the next connection that asks.
     pub async fn asked(&mut self) -> (u64, HashMap<String, Term>) {
         match self.next().await {
-            Told::Sent { to, message } if to == acceptor() => {
+            Told::Sent { to, message } if to == Target::from(acceptor()) => {
                 let parts = as_tuple(&message).unwrap().to_vec();
                 assert_eq!(as_atom(&parts[0]), Some("gp_connect"));
                 assert!(matches!(parts[1], Term::Pid(_)));
@@ -193,7 +193,7 @@ impl Server {
                 let parts = as_tuple(&message).unwrap();
                 assert_eq!((as_atom(&parts[0]), parts.len()), (Some("gp_in"), 7), "{message}");
                 let id = as_int(&parts[1]).unwrap() as u64;
-                assert_eq!(to, connection_of(id));
+                assert_eq!(to, Target::from(connection_of(id)));
                 let [kind, payload] = as_tuple(&parts[6]).unwrap() else { panic!("{message}") };
                 let body = match as_atom(kind) {
                     Some("json") => Body::Json(text(payload)),
