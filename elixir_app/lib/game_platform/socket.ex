@@ -144,6 +144,15 @@ defmodule GamePlatform.Socket do
   def assign(%{assigns: assigns} = socket, key, value),
     do: Map.put(socket, :assigns, Map.put(assigns, key, value))
 
+  @doc """
+  Whether the client can be sent binary messages: over a WebSocket, with version 2 of the protocol.
+  """
+  @spec binary?(t | struct) :: boolean
+  def binary?(%__MODULE__{transport: transport, private: private}),
+    do: transport == :websocket and private[:vsn] == 2
+
+  def binary?(%{transport: transport, vsn: vsn}), do: transport == :websocket and vsn != "1.0.0"
+
   @doc "Keeps several values in the socket."
   @spec assign(socket, map | keyword) :: socket when socket: %{:assigns => map, optional(atom) => term}
   def assign(%{assigns: assigns} = socket, values),

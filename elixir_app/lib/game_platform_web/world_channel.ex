@@ -3,7 +3,8 @@ defmodule GamePlatformWeb.WorldChannel do
   A client that watches a world: a keyframe when it joins, then a diff for each step of the network rate.
 
   Join `world:main`. With `{"binary": true}`, `keyframe` and `diff` are binary messages, the keyframe right after
-  the answer; otherwise they are base64, the keyframe in the answer. The format is in `docs/edge.md`.
+  the answer; otherwise, and where the transport has none (long poll, V1), they are base64, the keyframe in the answer.
+  The bytes are those of `GamePlatform.Compute.keyframe/2` and `diff/3`, described in `docs/ipc.md`.
 
   Events from the client: `look` (`{"all": true}` or `{"cell": id, "radius": steps}`) chooses the area that it is told
   of, `resync` asks for a keyframe, `ping` is answered with the tick.
@@ -11,7 +12,7 @@ defmodule GamePlatformWeb.WorldChannel do
 
   use GamePlatform.Channel
 
-  alias GamePlatform.{Compute, Instance, Presence}
+  alias GamePlatform.{Compute, Instance, Presence, Socket}
   alias GamePlatform.Multiplayer.Publisher
   alias GamePlatform.Transport.Egress
 
@@ -29,7 +30,7 @@ defmodule GamePlatformWeb.WorldChannel do
   @impl true
   def join("world:main", params, socket) when is_map(params) do
     %{game: game} = socket.assigns
-    form = if params["binary"] == true, do: :binary, else: :json
+    form = if params["binary"] == true and Socket.binary?(socket), do: :binary, else: :json
 
     with {:ok, world} <- GamePlatform.world(game),
          %{ups: _} = stats <- GamePlatform.stats(game),

@@ -43,7 +43,7 @@ pub struct Config {
     /// Who is told of each connection.
     pub acceptor: Target,
     /// Who is told several times a second that the edge turns, if anybody.
-    pub watcher: Option<Pid>,
+    pub watcher: Option<Target>,
     /// The folder of static files.
     pub files: Option<PathBuf>,
     /// Where sockets connect.
@@ -171,7 +171,7 @@ impl Config {
         match name {
             "acceptor" => {}
             "watcher" => match value {
-                Term::Pid(pid) => self.watcher = Some(pid.clone()),
+                Term::Pid(pid) => self.watcher = Some(pid.into()),
                 other => return Err(wrong("watcher", other, "a pid")),
             },
             "bind" => self.bind = text("bind", value, "an address like 127.0.0.1")?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use dist::Pid;
+use dist::Target;
 use dist::term::{atom, int, tuple};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
@@ -126,7 +126,7 @@ impl Edge {
 }
 
 /// Tells how often the router has turned: a router that hangs is one that does not.
-async fn beat(common: Arc<Common>, watcher: Pid) {
+async fn beat(common: Arc<Common>, watcher: Target) {
     let minted = common.beam.mint();
     let mut every = tokio::time::interval(BEAT);
     loop {

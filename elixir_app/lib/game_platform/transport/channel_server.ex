@@ -39,7 +39,7 @@ defmodule GamePlatform.Transport.ChannelServer do
   @impl true
   def handle_continue(:join, {ref, %{private: %{connection: connection}} = socket, params}) do
     Process.monitor(connection)
-    Logger.metadata(topic: socket.topic)
+    Logger.metadata(topic: socket.topic, request_id: socket.private.request_id)
     socket = %{socket | channel_pid: self()}
     started = System.monotonic_time()
     result = socket.channel.join(socket.topic, params, socket)

@@ -36,7 +36,7 @@ defmodule GamePlatform.Transport.Connection do
       transport: info.transport,
       transport_pid: pid,
       assigns: assigns,
-      private: %{connection: self(), egress: config.egress, n: n}
+      private: %{connection: self(), egress: config.egress, n: n, vsn: info.vsn, request_id: info.request_id}
     }
 
     case connect(handler, socket, info) do
