@@ -3,7 +3,7 @@ defmodule GamePlatform.WorkerSoakTest do
   # runs it, and writes what came of it to `docs/soak.md`.
   use ExUnit.Case, async: false
 
-  import GamePlatform.Harm
+  import GamePlatform.{Harm, SoakReport}
 
   alias GamePlatform.Compute
 
@@ -16,13 +16,9 @@ defmodule GamePlatform.WorkerSoakTest do
   @ticks 5_000
   @seed String.to_integer(System.get_env("SOAK_SEED", "#{:erlang.unique_integer([:positive])}"))
   @table 256
-  @report "docs/soak.md"
 
   setup_all do
-    # Not linked: it outlives this process, as the report does.
-    {:ok, _} = Agent.start(fn -> %{} end, name: __MODULE__)
-    started = System.monotonic_time(:second)
-    on_exit(fn -> write_report(System.monotonic_time(:second) - started) end)
+    begin()
   end
 
   setup context do
@@ -30,8 +26,6 @@ defmodule GamePlatform.WorkerSoakTest do
     start_worker(worker, context[:worker] || [])
     %{worker: worker}
   end
-
-  defp note(key, text), do: Agent.update(__MODULE__, &Map.put(&1, key, text))
 
   test "kills at random ticks", %{worker: worker} do
     note(1, "kills of a worker at random ticks, f = 200: failed, seed #{@seed}")
@@ -110,30 +104,5 @@ defmodule GamePlatform.WorkerSoakTest do
 
     assert Compute.digest(world) == {:ok, uninterrupted(opts, stops * 500)}
     note(3, "#{stops} stops (SIGSTOP) of a worker in mid-advance, f = 60: all noticed, the digest equal")
-  end
-
-  defp write_report(seconds) do
-    notes = for {_, text} <- Enum.sort(Agent.get(__MODULE__, & &1)), do: "- #{text}\n"
-
-    File.write!(@report, """
-    # Soak
-
-    What `make soak` last did (`test/soak`). Each result is compared with an undisturbed world of `backend: :nif`.
-
-    #{notes}
-    #{Date.utc_today()}, #{seconds} s, #{machine()}
-    """)
-  end
-
-  defp machine do
-    text = File.read!("/proc/cpuinfo")
-
-    model =
-      case Regex.run(~r/model name\s*: (.*)/, text) do
-        [_, name] -> name
-        nil -> :erlang.system_info(:system_architecture)
-      end
-
-    "#{System.schedulers_online()} cores (#{model}), OTP #{System.otp_release()}, Elixir #{System.version()}"
   end
 end

@@ -36,7 +36,7 @@ function span(bytes) {
 }
 
 for (const client of clients) {
-  const socket = new Socket(`${url}/socket`, { transport: WebSocket, heartbeatIntervalMs: 5_000 });
+  const socket = new Socket(`${url}/socket`, { transport: WebSocket });
   socket.onClose(() => {
     client.keyframe = client.diff = false;
     look();

@@ -45,11 +45,13 @@ defmodule GamePlatform.Transport.Connection do
         if socket.id, do: Transport.subscribe(config.name, socket.id)
         Egress.accept(config.egress, n, self())
         telemetry(info, handler, :accepted)
+        Logger.debug(fn -> "#{info.transport} of #{info.peer} on #{path} connected" end)
         {:noreply, %__MODULE__{n: n, edge: monitor, socket: socket, channel_supervisor: config.channels}}
 
       {:error, reason} ->
         Egress.refuse(config.egress, n, 403, refusal(reason))
         telemetry(info, handler, :refused)
+        Logger.info(fn -> "#{info.transport} of #{info.peer} on #{path} refused: #{inspect(reason)}" end)
         {:stop, :normal, nil}
     end
   end
