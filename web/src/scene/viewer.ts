@@ -136,6 +136,8 @@ export class Viewer {
     });
     this.#cells.uPalette.value.dispose();
     this.#renderer.dispose();
+    // A page may only have a few contexts, and the canvas is not used again.
+    this.#renderer.forceContextLoss();
   }
 
   #watch({ planes, status }: Session): void {
@@ -158,6 +160,7 @@ export class Viewer {
     this.#planes = planes;
     this.#globe.visible = planes !== undefined;
     if (!planes) return;
+    planes.touch();
     this.#textures = new CellTextures(this.#renderer, planes.frequency);
     this.#cells.uCells.value = this.#textures.cells;
     this.#cells.uChanges.value = this.#textures.changes;

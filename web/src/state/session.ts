@@ -138,7 +138,9 @@ export class Session implements LinkListener {
     const before = this.#looked;
     if (before) {
       const moved = angle(position(world.frequency, before.cell), position(world.frequency, cell));
-      if (moved < 0.3 * before.radius * step && radius < 1.4 * before.radius) return;
+      // A much smaller one is asked for too, which is less to be told of.
+      const alike = radius < 1.4 * before.radius && radius > before.radius / 3;
+      if (moved < 0.3 * before.radius * step && alike) return;
     }
     this.#looked = { cell, radius };
     this.#lookedAt = now;

@@ -3,6 +3,8 @@ import { useEffect, useRef, useState } from "react";
 import { Viewer } from "../scene/viewer";
 import type { Session } from "../state/session";
 
+const RECOVERY_MS = 500;
+
 interface Props {
   readonly session: Session;
   readonly quality: number | undefined;
@@ -11,6 +13,7 @@ interface Props {
 export function Globe({ session, quality }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const [failure, setFailure] = useState<string>();
+  const [losses, setLosses] = useState(0);
 
   useEffect(() => {
     // A canvas of its own for each viewer: a context that was let go cannot be had again.
@@ -23,6 +26,10 @@ export function Globe({ session, quality }: Props) {
       "The world. Drag or use the arrow keys to turn it, scroll or + and − to zoom.",
     );
     holder.current?.append(canvas);
+    // Drivers take contexts away, on phones above all; then all is begun anew.
+    let again: ReturnType<typeof setTimeout> | undefined;
+    const lost = () => (again = setTimeout(() => setLosses((count) => count + 1), RECOVERY_MS));
+    canvas.addEventListener("webglcontextlost", lost);
     let viewer: Viewer | undefined;
     try {
       viewer = new Viewer(canvas, session, quality);
@@ -31,10 +38,12 @@ export function Globe({ session, quality }: Props) {
       setFailure("This browser offers no WebGL 2, which the world is drawn with.");
     }
     return () => {
+      clearTimeout(again);
+      canvas.removeEventListener("webglcontextlost", lost);
       viewer?.dispose();
       canvas.remove();
     };
-  }, [session, quality]);
+  }, [session, quality, losses]);
 
   return (
     <div className="globe-holder" ref={holder}>

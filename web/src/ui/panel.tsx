@@ -69,13 +69,15 @@ const show = (value: number | undefined, format: Intl.NumberFormat) =>
 
 function Legend({ status: { world, census } }: { readonly status: Status }) {
   if (!world) return null;
+  // Shares of the cells that are known.
+  const known = census.reduce((sum, count) => sum + count, 0);
   return (
     <ul className="legend" aria-label="Kinds of cells">
       {world.kinds.map(({ name, color }, n) => (
         <li key={name}>
           <i style={{ background: color }} aria-hidden="true" />
           <span>{name}</span>
-          <em>{census[n] === undefined ? "" : `${tenths.format((100 * census[n]) / world.cells)} %`}</em>
+          <em>{known > 0 ? `${tenths.format((100 * (census[n] ?? 0)) / known)} %` : ""}</em>
         </li>
       ))}
     </ul>
