@@ -143,7 +143,11 @@ impl Connection {
                 Some((ABNORMAL, Closed::WriteTimeout))
             }
             Phase::Open => None,
-            Phase::Answered { end } => self.writing.is_empty().then_some(*end),
+            // What the client said before its close is passed on first.
+            Phase::Answered { end } => {
+                let passed_on = self.to_beam.is_empty() && self.sending.is_none();
+                (self.writing.is_empty() && passed_on).then_some(*end)
+            }
             // The answer could not be read.
             Phase::Closing { close, .. } if self.broken && self.writing.is_empty() => {
                 Some((close.code, close.why))

@@ -7,8 +7,8 @@ use gp_edge::origin::Origins;
 use gp_edge::router::FromBeam;
 
 use crate::support::{
-    Client, Server, Told, broadcast, close, connection_of, plain_push, push, shutdown, soon, subscribe,
-    text_frame,
+    Client, Server, Told, broadcast, close, connection_of, frame, plain_push, push, shutdown, soon,
+    subscribe, text_frame,
 };
 
 #[tokio::test]
@@ -258,4 +258,20 @@ async fn a_beam_that_does_not_read_makes_clients_wait() {
     for _ in 0..sent / message.len() {
         assert!(matches!(soon(server.told.recv()).await.unwrap(), Told::Sent { .. }));
     }
+}
+
+#[tokio::test]
+async fn what_a_client_says_before_its_close_waits_for_a_slow_beam() {
+    let mut server = Server::start(|_| {}).await;
+    let (mut client, id) = server.connect().await;
+    server.reads.send_replace(false);
+    let messages = ["1", "2", "3"].map(|n| text_frame(&format!("[null,\"{n}\",\"t\",\"e\",{{}}]")));
+    client.write([messages.concat(), frame(0x88, b"\x03\xe8")].concat()).await;
+    assert_eq!(client.frame().await.opcode, 8);
+    assert!(server.told.try_recv().is_err(), "the end was told before the messages");
+    server.reads.send_replace(true);
+    for n in ["1", "2", "3"] {
+        assert_eq!(server.receive().await.reference.as_deref(), Some(n));
+    }
+    assert_eq!(server.exited().await, (id, 1000));
 }
