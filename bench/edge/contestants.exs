@@ -49,8 +49,16 @@ defmodule GamePlatform.Bench.Edge.Contestants do
 
     tcp = free_port()
 
-    script =
-      "mix run --no-halt </dev/null 1>&2 & pid=$!; echo $pid; cat >/dev/null; kill $pid; sleep 1; kill -9 $pid 2>/dev/null"
+    # A shell's limit of open files is often 1,024.
+    script = """
+    ulimit -n "$(ulimit -Hn)"
+    mix run --no-halt </dev/null 1>&2 & pid=$!
+    echo $pid
+    cat >/dev/null
+    kill $pid
+    sleep 1
+    kill -9 $pid 2>/dev/null
+    """
 
     server =
       Port.open({:spawn_executable, "/bin/sh"}, [

@@ -1,11 +1,19 @@
 //! The commands.
 
+use std::time::Duration;
+
 use super::clock;
 use super::command::Command;
 use super::load::{Error, Load};
 use super::protocol::{self, Incoming};
 use super::report::Report;
 use super::socket::{Message, Stage};
+
+/// Broadcasts are read so often. A client that slept until the next one would be woken by each write of the server,
+/// which would pay for that: more than for the write, and nothing that clients on other machines cost it.
+const NAP: Duration = Duration::from_micros(500);
+/// Messages of one turn; if there were more, the next are read at once.
+const CALM: usize = 256;
 
 /// Handshakes under way at the same time.
 const WINDOW: usize = 64;
@@ -146,6 +154,9 @@ impl Load {
         let mut times = Vec::with_capacity(wanted);
         let mut inbox = Vec::new();
         while times.len() < wanted {
+            if rate > 0 && inbox.len() < CALM {
+                std::thread::sleep(NAP);
+            }
             self.turn(&mut inbox)?;
             for Message { at, incoming, .. } in &inbox {
                 match incoming {
