@@ -232,6 +232,9 @@ defmodule GamePlatformWeb.WorldChannelTest do
     {:ok, client} = connect(port, @path <> "&token=" <> good)
     assert [_, _, _, _, %{"response" => %{"player" => "ann"}}] = WSClient.join(client, @topic)
     {:ok, _} = connect(port, @path, [{"Authorization", "Bearer " <> good}])
+    # As phoenix.js 1.8 sends its `authToken`.
+    protocol = "phoenix, base64url.bearer.phx." <> Base.url_encode64(good, padding: false)
+    {:ok, _} = connect(port, @path, [{"Sec-WebSocket-Protocol", protocol}])
 
     for token <- [
           sign.(%{sub: "ann", iss: "us", exp: now - 60}),

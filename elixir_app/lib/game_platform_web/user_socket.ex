@@ -2,8 +2,8 @@ defmodule GamePlatformWeb.UserSocket do
   @moduledoc """
   The socket of a world's clients: who may connect.
 
-  With a secret (`JWT_SECRET`), a client shows a token, signed with it (HS256), in the header `Authorization: Bearer`
-  or as the parameter `token`; its `sub` is the player's id. Without a secret everybody may connect, as a guest, and
+  With a secret (`JWT_SECRET`), a client shows a token, signed with it (HS256): in the header `Authorization: Bearer`,
+  as the parameter `token`, or as the `authToken` of `phoenix.js` 1.8. Its `sub` is the player's id. Without a secret everybody may connect, as a guest, and
   the server listens on the loopback interface only.
   """
 
@@ -20,7 +20,7 @@ defmodule GamePlatformWeb.UserSocket do
         {:ok, assign(socket, :player, "guest-" <> random())}
 
       %{secret: secret} = jwt ->
-        with {:ok, token} <- Token.from_request(info.headers, params),
+        with {:ok, token} <- token(info.headers, params),
              {:ok, claims} <- Token.verify(token, secret.(), issuer: jwt[:issuer]) do
           {:ok, assign(socket, :player, claims["sub"] || "guest-" <> random())}
         else
@@ -35,6 +35,14 @@ defmodule GamePlatformWeb.UserSocket do
 
   @impl true
   def id(socket), do: "player:" <> socket.assigns.player
+
+  # The edge takes it out of the WebSocket's subprotocol.
+  defp token(headers, params) do
+    case List.keyfind(headers, "x-phoenix-authtoken", 0) do
+      {_, token} -> {:ok, token}
+      nil -> Token.from_request(headers, params)
+    end
+  end
 
   defp describe({reason, details}), do: "#{reason} #{inspect(details)}"
   defp describe(reason), do: Atom.to_string(reason)

@@ -1,6 +1,6 @@
 //! What the BEAM is told and what it asks for.
 
-use dist::term::{as_atom, as_binary, as_int, atom};
+use dist::term::{as_atom, as_binary, as_int, as_tuple, atom};
 use gp_edge::commands::{Body, Command, ToSocket};
 use gp_edge::metrics::{Closed, Refused};
 use gp_edge::origin::Origins;
@@ -274,4 +274,37 @@ async fn what_a_client_says_before_its_close_waits_for_a_slow_beam() {
         assert_eq!(server.receive().await.reference.as_deref(), Some(n));
     }
     assert_eq!(server.exited().await, (id, 1000));
+}
+
+#[tokio::test]
+async fn the_watcher_is_told_that_the_edge_turns() {
+    let watcher = dist::Pid::new("beam@h", 2, 0, 1);
+    let mut server = Server::start(|config| config.watcher = Some(watcher.clone().into())).await;
+    let mut last = -1;
+    let mut turned = 0;
+    while turned < 2 {
+        let Told::Sent { to, message } = server.next().await else { continue };
+        let Some([name, n]) = as_tuple(&message) else { panic!("{message}") };
+        assert_eq!((to, as_atom(name)), (watcher.clone().into(), Some("gp_beat")));
+        let n = as_int(n).unwrap();
+        assert!(n >= last);
+        turned += u32::from(n > last);
+        last = n;
+    }
+}
+
+#[tokio::test]
+async fn the_streams_of_a_topic_end_with_it() {
+    let mut server = Server::start(|_| {}).await;
+    let (mut client, id) = server.connect().await;
+    let subscribed = ["a", "a#1", "a#all", "ab", "b#a"].map(|key| subscribe(id, key, None));
+    server.send(subscribed).await;
+    server.send([Command::Unsubscribe { id, key: "a".into() }]).await;
+    server.send(["a", "a#1", "a#all", "ab", "b#a"].map(|key| broadcast(key, "1", None))).await;
+    // Only these two are left.
+    assert!(client.text().await.contains("\"ab\""));
+    assert!(client.text().await.contains("\"b#a\""));
+    server.send([push(id, "last", "1")]).await;
+    assert!(client.text().await.contains("last"));
+    assert_eq!(server.edge.common.metrics.subscriptions.get(), 2);
 }
