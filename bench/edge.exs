@@ -3,7 +3,7 @@ for file <- ["server", "contestants"], do: Code.require_file("edge/#{file}.exs",
 defmodule GamePlatform.Bench.Edge do
   # What sockets cost: answers, broadcasts, and being there. `bench/README.md` says how each case is measured.
 
-  import GamePlatform.Bench.Edge.Contestants, only: [command: 2, measured: 2, memory: 1]
+  import GamePlatform.Bench.Edge.Contestants, only: [command: 2, measured: 2, memory: 1, processes: 1]
 
   alias GamePlatform.Bench.Edge.Contestants
 
@@ -23,7 +23,15 @@ defmodule GamePlatform.Bench.Edge do
   end
 
   defp plan(true),
-    do: %{rounds: 1, idle: 2_000, settle_ms: 2_000, fanout_s: 2, burst: 60_000, diff_s: 5, replies: 3_000}
+    do: %{
+      rounds: 1,
+      idle: 2_000,
+      settle_ms: 2_000,
+      fanout_s: 2,
+      burst: 60_000,
+      diff_s: 5,
+      replies: {5, 1_000}
+    }
 
   # Phoenix has its channels hibernate after 15 s.
   defp plan(false),
@@ -34,14 +42,14 @@ defmodule GamePlatform.Bench.Edge do
       fanout_s: 5,
       burst: 200_000,
       diff_s: 20,
-      replies: 10_000
+      replies: {15, 2_000}
     }
 
   # From many sockets to few, so that each is opened once.
   defp cases(all, plan) do
     idle = idle_socket(all, plan)
     many = [fanout(all, 10_000, plan), diff(all, plan), fanout(all, 2_000, plan), fanout(all, 500, plan)]
-    few = [reply(all, 100, plan), reply(all, 1, plan)]
+    few = [reply(:reply_100, all, 100, plan), reply_on_one_core(all, plan), reply(:reply_1, all, 1, plan)]
     List.flatten([Enum.reverse(few), Enum.reverse(many), idle])
   end
 
@@ -88,11 +96,42 @@ defmodule GamePlatform.Bench.Edge do
     end)
   end
 
-  defp reply(contestants, clients, plan) do
-    for contestant <- contestants, do: command(contestant, ["echo", 1, 500])
+  # Who shares a core with whom decides more than the work: this is without it.
+  defp reply_on_one_core(contestants, plan) do
+    if System.find_executable("taskset") do
+      cores = Enum.flat_map(contestants, &pin/1)
 
-    rounds(:"reply_#{clients}", contestants, clients, plan.rounds, fn contestant ->
-      {report, cpu} = measured(contestant, ["echo", clients, plan.replies])
+      try do
+        reply(:reply_1_one_core, contestants, 1, plan)
+      after
+        for {pid, cores} <- cores, do: taskset(pid, cores)
+      end
+    else
+      []
+    end
+  end
+
+  # To the first core that it may use, all threads; where it was before.
+  defp pin(contestant) do
+    for pid <- processes(contestant) do
+      [_, cores, first] = Regex.run(~r/Cpus_allowed_list:\s*((\d+)\S*)/, File.read!("/proc/#{pid}/status"))
+      taskset(pid, first)
+      {pid, cores}
+    end
+  end
+
+  defp taskset(pid, cores) do
+    {_, 0} = System.cmd("taskset", ["-a", "-c", "-p", cores, "#{pid}"], stderr_to_stdout: true)
+  end
+
+  defp reply(name, contestants, clients, %{replies: {rounds, count}}) do
+    for contestant <- contestants do
+      command(contestant, ["sockets", clients])
+      command(contestant, ["echo", 1, 500])
+    end
+
+    rounds(name, contestants, clients, rounds, fn contestant ->
+      {report, cpu} = measured(contestant, ["echo", clients, count])
 
       [{:p50_us, "us", report["p50_us"], :less}, {:p99_us, "us", report["p99_us"], :less}] ++
         cpu(cpu, report, "_us")
@@ -106,9 +145,10 @@ defmodule GamePlatform.Bench.Edge do
     [sum | for({part, us} <- parts, do: {:"#{part}_cpu#{suffix}", "us", us / messages, nil})]
   end
 
-  # Contestants take turns.
+  # Contestants take turns. Sockets that have just closed are still work for the server.
   defp rounds(name, contestants, sockets, rounds, fun) do
     for contestant <- contestants, do: command(contestant, ["sockets", sockets])
+    for contestant <- contestants, do: command(contestant, ["rest", 1_000])
     rows(name, contestants, for(_ <- 1..rounds, do: Enum.map(contestants, fun)))
   end
 

@@ -156,6 +156,13 @@ defmodule GamePlatform.Bench.Edge.Contestants do
   end
 
   @doc false
+  # Of the server and of its load client.
+  def processes(%{pids: pids, client: client}) do
+    {:os_pid, load} = Port.info(client, :os_pid)
+    [load | Keyword.values(pids)]
+  end
+
+  @doc false
   # Resident bytes of each process, what is shared being divided among those that share it.
   def memory(%{pids: pids}), do: for({part, pid} <- pids, do: {part, pss(pid)})
 
