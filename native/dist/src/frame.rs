@@ -12,6 +12,9 @@ pub use crate::check::Malformed;
 pub const MAX_FRAME: usize = 64 << 20;
 
 /// Frames without a distribution header begin with this.
+/// What most frames fit in, so that they are made in one piece.
+const USUAL: usize = 256;
+
 const PASS_THROUGH: u8 = 112;
 
 /// What the peer sent that no working peer sends.
@@ -97,7 +100,8 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Message, ProtocolError> {
 
 /// The bytes of a message as a frame, or none if it cannot be expressed.
 pub(crate) fn encode(message: Message) -> Result<Vec<u8>, String> {
-    let mut frame = vec![0, 0, 0, 0, PASS_THROUGH];
+    let mut frame = Vec::with_capacity(USUAL);
+    frame.extend([0, 0, 0, 0, PASS_THROUGH]);
     message.write_into(&mut frame).map_err(|error| error.to_string())?;
     let len = u32::try_from(frame.len() - 4).map_err(|_| "longer than 4 GiB".to_owned())?;
     frame[..4].copy_from_slice(&len.to_be_bytes());

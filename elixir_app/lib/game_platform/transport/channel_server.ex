@@ -69,7 +69,7 @@ defmodule GamePlatform.Transport.ChannelServer do
     subscribe(socket)
     Egress.reply(socket, socket.join_ref, socket.ref, socket.topic, "ok", payload)
     send(socket.private.connection, {ref, :ok})
-    {:noreply, %{socket | joined: true, ref: nil}}
+    {:noreply, %{socket | joined: true, ref: nil}, :hibernate}
   end
 
   defp refused(socket, ref, payload) do

@@ -100,6 +100,9 @@ defmodule GamePlatform.Transport.Connection do
   end
 
   @impl true
+  def handle_info({:gp_in, n, join_ref, ref, topic, "phx_join" = event, payload}, %{n: n} = state),
+    do: {:noreply, receive_event(event, topic, join_ref, ref, payload, state), :hibernate}
+
   def handle_info({:gp_in, n, join_ref, ref, topic, event, payload}, %{n: n} = state),
     do: {:noreply, receive_event(event, topic, join_ref, ref, payload, state)}
 

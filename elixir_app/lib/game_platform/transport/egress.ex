@@ -63,8 +63,6 @@ defmodule GamePlatform.Transport.Egress do
   @impl true
   def init(_) do
     Telemetry.prepare()
-    # A burst of commands is no reason to wait for the others.
-    Process.flag(:priority, :high)
     {:ok, %{server: nil, replace: nil, waiting: :queue.new(), bytes: 0, dropped: 0, sent: 0, stalls: 0}}
   end
 
