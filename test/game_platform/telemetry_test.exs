@@ -13,6 +13,8 @@ defmodule GamePlatform.TelemetryTest do
 
   alias GamePlatform.{Compute, NativeNode, NativePeer, Telemetry, WSClient}
 
+  @moduletag :capture_log
+
   setup do
     :persistent_term.put(:telemetry, self())
     on_exit(fn -> :persistent_term.erase(:telemetry) end)

@@ -8,6 +8,7 @@ defmodule GamePlatform.TransportTest do
   alias GamePlatform.{JSON, Presence, Transport, WSClient}
   alias GamePlatform.Test.RoomSocket
 
+  @moduletag :capture_log
   @path "/socket/websocket?vsn=2.0.0"
 
   setup context do
@@ -285,7 +286,12 @@ defmodule GamePlatform.TransportTest do
 
     wait_until(fn -> Transport.stats(name).connections == 0 end)
     assert Presence.list(name, "room:1") == %{}
-    wait_until(fn -> match?({:ok, ^port}, Transport.port(name)) end)
+
+    wait_until(fn ->
+      with(%{edge: %{os_pid: other}} <- Transport.stats(name), do: other != os_pid, else: (_ -> false))
+    end)
+
+    assert Transport.port(name) == {:ok, port}
     client = joined(port, "room:1")
     push(client, "1", "2", "room:1", "echo", %{a: 1})
     assert [_, _, _, "phx_reply", %{"response" => %{"a" => 1}}] = recv_json(client)

@@ -8,6 +8,7 @@ defmodule GamePlatformWeb.WorldChannelTest do
   alias GamePlatform.{Compute, JSON, Presence, Transport, WSClient}
   alias GamePlatform.Transport.Token
 
+  @moduletag :capture_log
   @path "/socket/websocket?vsn=2.0.0"
   @topic "world:main"
   @secret String.duplicate("s", 32)

@@ -34,9 +34,10 @@ defmodule GamePlatform.EdgeKilledTest do
     end
   end
 
+  # Clients may be there a moment before the edge is known to be up.
   defp os_pid(transport) do
-    %{edge: %{os_pid: os_pid}} = Transport.stats(transport)
-    os_pid
+    wait_until(fn -> Transport.stats(transport).edge != nil end)
+    Transport.stats(transport).edge.os_pid
   end
 
   test "killed twenty times", %{transport: transport, clients: clients, port: port} do

@@ -11,10 +11,10 @@ pub use crate::check::Malformed;
 /// The longest frame that is read, in bytes; a peer that announces more is taken for broken.
 pub const MAX_FRAME: usize = 64 << 20;
 
-/// Frames without a distribution header begin with this.
 /// What most frames fit in, so that they are made in one piece.
 const USUAL: usize = 256;
 
+/// Frames without a distribution header begin with this.
 const PASS_THROUGH: u8 = 112;
 
 /// What the peer sent that no working peer sends.
