@@ -285,7 +285,7 @@ defmodule GamePlatform.TransportTest do
     end)
 
     wait_until(fn -> Transport.stats(name).connections == 0 end)
-    assert Presence.list(name, "room:1") == %{}
+    wait_until(fn -> Presence.list(name, "room:1") == %{} end)
 
     wait_until(fn ->
       with(%{edge: %{os_pid: other}} <- Transport.stats(name), do: other != os_pid, else: (_ -> false))
