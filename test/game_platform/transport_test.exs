@@ -286,15 +286,30 @@ defmodule GamePlatform.TransportTest do
 
     wait_until(fn -> Transport.stats(name).connections == 0 end)
     wait_until(fn -> Presence.list(name, "room:1") == %{} end)
-
-    wait_until(fn ->
-      with(%{edge: %{os_pid: other}} <- Transport.stats(name), do: other != os_pid, else: (_ -> false))
-    end)
-
-    assert Transport.port(name) == {:ok, port}
+    await_next(name, os_pid)
+    assert {:ok, ^port} = Transport.port(name)
     client = joined(port, "room:1")
     push(client, "1", "2", "room:1", "echo", %{a: 1})
     assert [_, _, _, "phx_reply", %{"response" => %{"a" => 1}}] = recv_json(client)
+  end
+
+  test "a meta that clients cannot be sent is not tracked", %{name: name} do
+    assert_raise ArgumentError, ~r/no JSON form/, fn ->
+      Presence.track(name, self(), "room:1", "ann", %{pid: self()})
+    end
+
+    assert Presence.list(name, "room:1") == %{}
+    socket = %GamePlatform.Socket{endpoint: name, channel_pid: self(), topic: "room:1"}
+    {:ok, _} = Presence.track(socket, "ann", %{n: 1})
+    assert_raise ArgumentError, fn -> Presence.update(socket, "ann", &Map.put(&1, :at, {1, 2})) end
+    assert %{"ann" => %{metas: [%{n: 1}]}} = Presence.list(socket)
+  end
+
+  defp await_next(name, os_pid) do
+    wait_until(fn ->
+      match?(%{edge: %{os_pid: next}} when next != os_pid, Transport.stats(name)) and
+        match?({:ok, _}, Transport.port(name))
+    end)
   end
 
   defp drain(client), do: with({_, _} <- recv(client), do: drain(client))

@@ -14,21 +14,24 @@ defmodule GamePlatform.Presence do
   A process that ends, however it ends, is gone from the list. Topics belong to a `GamePlatform.Transport`.
   """
 
-  alias GamePlatform.Socket
+  alias GamePlatform.{JSON, Socket}
   alias GamePlatform.Transport.PresenceServer
 
   @type key :: String.t()
   @type presences :: %{optional(key) => %{metas: [map]}}
 
-  @doc "Tracks a channel under a key in its topic. `{:ok, ref}`, or `{:error, :already_tracked}`."
+  @doc """
+  Tracks a channel under a key in its topic. `{:ok, ref}`, or `{:error, :already_tracked}`. A meta is for clients: one
+  that has no JSON form raises `ArgumentError`.
+  """
   @spec track(Socket.t(), key, map) :: {:ok, String.t()} | {:error, :already_tracked}
   def track(%Socket{} = socket, key, meta),
     do: track(socket.endpoint, socket.channel_pid, socket.topic, key, meta)
 
   @doc "Tracks any process of this VM."
   @spec track(atom, pid, String.t(), key, map) :: {:ok, String.t()} | {:error, :already_tracked}
-  def track(endpoint, pid, topic, key, %{} = meta) when is_binary(topic) and is_binary(key),
-    do: PresenceServer.call(endpoint, {:track, pid, topic, key, meta})
+  def track(endpoint, pid, topic, key, %{} = meta) when is_pid(pid) and is_binary(topic) and is_binary(key),
+    do: PresenceServer.call(endpoint, {:track, pid, topic, key, sendable!(key, meta)})
 
   @doc "Changes the meta of a channel; a function gets the present one."
   @spec update(Socket.t(), key, map | (map -> map)) :: {:ok, String.t()} | {:error, :not_tracked}
@@ -41,7 +44,13 @@ defmodule GamePlatform.Presence do
   end
 
   def update(%Socket{endpoint: endpoint, channel_pid: pid, topic: topic}, key, %{} = meta),
-    do: PresenceServer.call(endpoint, {:update, pid, topic, key, meta})
+    do: PresenceServer.call(endpoint, {:update, pid, topic, key, sendable!(key, meta)})
+
+  # Else it would be the channels of everybody who comes later that raise.
+  defp sendable!(key, meta) do
+    _ = JSON.encode!(%{key => meta})
+    meta
+  end
 
   @doc "Ends the tracking of a channel."
   @spec untrack(Socket.t(), key) :: :ok
