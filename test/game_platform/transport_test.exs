@@ -305,6 +305,15 @@ defmodule GamePlatform.TransportTest do
     assert %{"ann" => %{metas: [%{n: 1}]}} = Presence.list(socket)
   end
 
+  test "any free port is another one if that of before is taken", %{port: port, name: name} do
+    stop_supervised!(name)
+    {:ok, taken} = :gen_tcp.listen(port, ip: {127, 0, 0, 1})
+    start_supervised!({Transport, name: name, port: 0, sockets: [{"/socket", RoomSocket}]})
+    assert {:ok, next} = Transport.port(name)
+    assert next != port
+    :gen_tcp.close(taken)
+  end
+
   defp await_next(name, os_pid) do
     wait_until(fn ->
       match?(%{edge: %{os_pid: next}} when next != os_pid, Transport.stats(name)) and

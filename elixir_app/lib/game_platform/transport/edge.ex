@@ -48,7 +48,6 @@ defmodule GamePlatform.Transport.Edge do
     listen =
       %{
         bind: config.bind,
-        port: port,
         acceptor: Process.whereis(Transport.part(config.name, "Acceptor")),
         watcher: owner,
         static: config.static,
@@ -61,9 +60,17 @@ defmodule GamePlatform.Transport.Edge do
     replace = &NativeNode.report_corrupt(owner, generation, &1)
     :ok = Egress.up(Transport.egress(config.name), {:gp_edge, node}, replace)
 
-    with {:ok, port} <- GenServer.call(server, {:listen, listen}, @call_ms) do
+    with {:ok, port} <- listen(server, listen, port, config.port) do
       :persistent_term.put(key, port)
       {:ok, %{port: port, name: config.name, beat: :atomics.new(1, [])}}
+    end
+  end
+
+  # Another program may have taken the port of the one before; if any will do, there are others.
+  defp listen(server, listen, port, wanted) do
+    case GenServer.call(server, {:listen, Map.put(listen, :port, port)}, @call_ms) do
+      {:error, _} when port != wanted -> listen(server, listen, wanted, wanted)
+      answer -> answer
     end
   end
 
