@@ -167,6 +167,15 @@ defmodule GamePlatform.TransportTest do
     assert {:refused, 403, _} = connect(port, "/socket/websocket?vsn=9.0.0")
     assert {{:refused, 403, _}, log} = with_log(fn -> connect(port, @path <> "&raise=1") end)
     assert log =~ "as asked"
+
+    # However it fails the client is told so, and the log has no secret of it.
+    for how <- ["throw", "exit", "id", "odd", "clause"] do
+      {result, log} = with_log(fn -> connect(port, @path <> "&token=s3cret&fail=#{how}") end)
+      assert {:refused, 403, _} = result
+      assert log =~ "RoomSocket"
+      refute log =~ "s3cret"
+    end
+
     assert {:refused, 404, _} = connect(port, "/nowhere/websocket?vsn=2.0.0")
     # A stray percent sign is no reason to fail.
     assert {:ok, _} = connect(port, @path <> "&a=%zz")

@@ -11,9 +11,16 @@ defmodule GamePlatform.Test.RoomSocket do
   def connect(%{"refuse" => "1"}, _socket, _info), do: :error
   def connect(%{"refuse" => reason}, _socket, _info), do: {:error, reason}
   def connect(%{"raise" => _}, _socket, _info), do: raise("as asked")
+  def connect(%{"fail" => "throw"}, _socket, _info), do: throw(:as_asked)
+  def connect(%{"fail" => "exit"}, _socket, _info), do: exit(:as_asked)
+  def connect(%{"fail" => "odd"}, _socket, _info), do: :odd
+  def connect(%{"fail" => "clause"} = params, _socket, _info), do: none_fits(params)
   def connect(params, socket, info), do: {:ok, assign(socket, params: params, info: info)}
 
+  defp none_fits(%{"fail" => "nothing"}), do: :error
+
   @impl true
+  def id(%{assigns: %{params: %{"fail" => "id"}}}), do: raise("as asked")
   def id(socket), do: with(user when is_binary(user) <- socket.assigns.params["user"], do: "user:" <> user)
 end
 

@@ -42,8 +42,7 @@ defmodule GamePlatform.Transport.Connection do
     }
 
     case connect(handler, socket, info) do
-      {:ok, %Socket{} = socket} ->
-        socket = %{socket | id: handler.id(socket)}
+      {:ok, socket} ->
         if socket.id, do: Transport.subscribe(config.name, socket.id)
         Egress.accept(config.egress, n, self())
         telemetry(info, handler, :accepted)
@@ -63,17 +62,38 @@ defmodule GamePlatform.Transport.Connection do
     {query, info} = Map.pop!(info, :query)
 
     case handler.connect(params(query), socket, info) do
-      {:ok, _} = ok -> ok
-      :error -> {:error, nil}
-      {:error, _} = error -> error
-    end
-  rescue
-    error ->
-      Logger.error(
-        "#{inspect(handler)}.connect/3 raised: " <> Exception.format(:error, error, __STACKTRACE__)
-      )
+      {:ok, %Socket{} = socket} ->
+        {:ok, %{socket | id: id!(handler, socket)}}
 
+      :error ->
+        {:error, nil}
+
+      {:error, _} = error ->
+        error
+
+      # Not shown, as it may hold what only the client is to know.
+      _ ->
+        raise "connect/3 is to answer as Phoenix.Socket says"
+    end
+  catch
+    # However it fails, the client is waiting.
+    kind, reason ->
+      stack = without_arguments(__STACKTRACE__)
+      Logger.error("#{inspect(handler)} failed in connect: " <> Exception.format(kind, reason, stack))
       {:error, nil}
+  end
+
+  defp id!(handler, socket) do
+    case handler.id(socket) do
+      id when is_binary(id) or id == nil -> id
+      other -> raise "id/1 is to give a string or nil, got: #{inspect(other, limit: 5)}"
+    end
+  end
+
+  # Where no clause fits, these are the parameters and headers of the client, with its token.
+  defp without_arguments(stack) do
+    for {module, function, arguments, location} <- stack,
+        do: {module, function, if(is_list(arguments), do: length(arguments), else: arguments), location}
   end
 
   # Each name once, as strings; what is no UTF-8 is left out.
