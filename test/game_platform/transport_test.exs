@@ -302,6 +302,24 @@ defmodule GamePlatform.TransportTest do
     assert [_, _, _, "phx_reply", %{"response" => %{"a" => 1}}] = recv_json(client)
   end
 
+  test "a client joins so many topics", %{port: port, name: name} do
+    client = client(port)
+    for n <- 1..100, do: assert([_, _, _, _, %{"status" => "ok"}] = join(client, "room:#{n}", %{}, "#{n}"))
+
+    assert ["101", "101", "room:101", "phx_reply", %{"status" => "error", "response" => response}] =
+             join(client, "room:101", %{}, "101")
+
+    assert response == %{"reason" => "too many channels joined"}
+    assert Transport.stats(name).channels == 100
+    # One of them again is no more than before.
+    assert [_, "102", _, "phx_reply", %{"status" => "ok"}] = join(client, "room:7", %{}, "102")
+    assert ["7", "7", "room:7", "phx_close", _] = recv_json(client)
+    send_text(client, ~s(["102","103","room:7","phx_leave",{}]))
+    recv_json(client)
+    recv_json(client)
+    assert [_, _, _, _, %{"status" => "ok"}] = join(client, "room:101", %{}, "104")
+  end
+
   test "a meta that clients cannot be sent is not tracked", %{name: name} do
     assert_raise ArgumentError, ~r/no JSON form/, fn ->
       Presence.track(name, self(), "room:1", "ann", %{pid: self()})

@@ -14,6 +14,8 @@ defmodule GamePlatform.Transport.Connection do
   @hibernate_ms 15_000
   # How long a channel may take to end when its client joins the topic again.
   @leave_ms 5_000
+  # Topics of one client at a time, as in Phoenix: each costs a process.
+  @most_channels 100
 
   # `channels`: topic => {pid, monitor, join_ref}. `topics`: monitor => topic.
   defstruct [:n, :edge, :socket, :channel_supervisor, channels: %{}, topics: %{}]
@@ -170,6 +172,9 @@ defmodule GamePlatform.Transport.Connection do
         # After the answer to the new one.
         send(self(), {:replaced, topic, old_ref})
         join(topic, join_ref, ref, payload, forget(state, topic))
+
+      channels when map_size(channels) >= @most_channels ->
+        reply(state, join_ref, ref, topic, "error", %{reason: "too many channels joined"})
 
       _ ->
         join(topic, join_ref, ref, payload, state)
