@@ -341,6 +341,14 @@ defmodule GamePlatform.TransportTest do
     :gen_tcp.close(taken)
   end
 
+  test "a client that names no join leaves all the same", %{port: port, name: name} do
+    client = joined(port, "room:1")
+    send_text(client, ~s([null,"2","room:1","phx_leave",{}]))
+    assert_text(client, ~s(["1","2","room:1","phx_reply",{"response":{},"status":"ok"}]))
+    assert_text(client, ~s(["1","1","room:1","phx_close",{}]))
+    assert Transport.stats(name).channels == 0
+  end
+
   defp await_next(name, os_pid) do
     wait_until(fn ->
       match?(%{edge: %{os_pid: next}} when next != os_pid, Transport.stats(name)) and

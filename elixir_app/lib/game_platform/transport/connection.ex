@@ -183,7 +183,8 @@ defmodule GamePlatform.Transport.Connection do
 
   defp receive_event(event, topic, join_ref, ref, payload, state) do
     case {state.channels, event} do
-      {%{^topic => {_, _, current}}, "phx_leave"} when current != join_ref ->
+      # Clients of V1 may name no join.
+      {%{^topic => {_, _, current}}, "phx_leave"} when join_ref not in [nil, current] ->
         state
 
       {%{^topic => {pid, _, _}}, _} ->
