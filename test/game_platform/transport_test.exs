@@ -320,6 +320,20 @@ defmodule GamePlatform.TransportTest do
     assert [_, _, _, _, %{"status" => "ok"}] = join(client, "room:101", %{}, "104")
   end
 
+  test "a channel that is ended from without is joined again, however orderly its end", %{
+    port: port,
+    name: name
+  } do
+    client = joined(port, "room:1")
+    [{_, channel, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Channels"))
+    # As if a process that it is linked to were shut down.
+    Process.exit(channel, :shutdown)
+    assert_text(client, ~s(["1","1","room:1","phx_error",{}]))
+    assert ["2", "2", _, "phx_reply", %{"status" => "ok"}] = join(client, "room:1", %{}, "2")
+    push(client, "2", "3", "room:1", "stop", %{})
+    assert_text(client, ~s(["2","2","room:1","phx_close",{}]))
+  end
+
   test "a meta that clients cannot be sent is not tracked", %{name: name} do
     assert_raise ArgumentError, ~r/no JSON form/, fn ->
       Presence.track(name, self(), "room:1", "ann", %{pid: self()})

@@ -142,16 +142,24 @@ defmodule GamePlatform.Transport.ChannelServer do
     {:noreply, answered(socket)}
   end
 
-  defp handle({:stop, reason, %Socket{} = socket}), do: {:stop, reason, socket}
+  defp handle({:stop, reason, %Socket{} = socket}), do: stop(reason, socket)
 
   defp handle({:stop, reason, reply, %Socket{} = socket}) do
     # Nothing is to come after the answer to a leave.
     if reason == {:shutdown, :left}, do: Egress.unsubscribe(socket, socket.topic)
     reply(socket, reply)
-    {:stop, reason, socket}
+    stop(reason, socket)
   end
 
   defp handle(other), do: raise("a channel is to answer as Phoenix.Channel says, got: #{inspect(other)}")
+
+  # Its client joins again unless it is told that this is the end.
+  defp stop(reason, socket) do
+    if reason in [:normal, :shutdown] or match?({:shutdown, _}, reason),
+      do: send(socket.private.connection, {:channel_closed, self(), socket.topic})
+
+    {:stop, reason, socket}
+  end
 
   defp answered(socket), do: %{socket | ref: nil}
 

@@ -143,12 +143,21 @@ defmodule GamePlatform.Transport.Connection do
   # The client is gone, and its channels see that this process is too.
   def handle_info({:DOWN, edge, :process, _, _}, %{edge: edge} = state), do: {:stop, :normal, state}
 
-  def handle_info({:DOWN, monitor, :process, _, reason}, state) when is_map_key(state.topics, monitor) do
-    topic = state.topics[monitor]
-    {_, _, join_ref} = state.channels[topic]
-    event = if graceful?(reason), do: "phx_close", else: "phx_error"
-    push(state, join_ref, join_ref, topic, event)
-    {:noreply, forget(state, topic)}
+  # A channel that has not said that it closes: its client is to join again, so that one which was shut down by
+  # another process comes back.
+  def handle_info({:DOWN, monitor, :process, _, _}, state) when is_map_key(state.topics, monitor),
+    do: {:noreply, ended(state, state.topics[monitor], "phx_error")}
+
+  def handle_info({:channel_closed, pid, topic}, state) do
+    case state.channels do
+      %{^topic => {^pid, monitor, _}} ->
+        Process.demonitor(monitor, [:flush])
+        {:noreply, ended(state, topic, "phx_close")}
+
+      # It has been replaced.
+      _ ->
+        {:noreply, state}
+    end
   end
 
   # A channel that has been replaced on its topic.
@@ -246,6 +255,12 @@ defmodule GamePlatform.Transport.Connection do
     end
   end
 
+  defp ended(state, topic, event) do
+    {_, _, join_ref} = state.channels[topic]
+    push(state, join_ref, join_ref, topic, event)
+    forget(state, topic)
+  end
+
   defp forget(state, topic) do
     {{_, monitor, _}, channels} = Map.pop!(state.channels, topic)
     # Its own may never have been sent.
@@ -263,6 +278,4 @@ defmodule GamePlatform.Transport.Connection do
     Egress.reply(state.socket, join_ref, ref, topic, status, {:json, JSON.encode!(payload)})
     state
   end
-
-  defp graceful?(reason), do: reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)
 end
