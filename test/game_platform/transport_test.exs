@@ -5,7 +5,7 @@ defmodule GamePlatform.TransportTest do
   import GamePlatform.Eventually
   import GamePlatform.WSClient
 
-  alias GamePlatform.{JSON, Presence, Transport, WSClient}
+  alias GamePlatform.{Channel, JSON, Presence, Transport, WSClient}
   alias GamePlatform.Test.RoomSocket
 
   @moduletag :capture_log
@@ -300,6 +300,32 @@ defmodule GamePlatform.TransportTest do
     client = joined(port, "room:1")
     push(client, "1", "2", "room:1", "echo", %{a: 1})
     assert [_, _, _, "phx_reply", %{"response" => %{"a" => 1}}] = recv_json(client)
+  end
+
+  test "what is left of a client is not sent to one of the next edge", %{port: port, name: name} do
+    a = joined(port, "room:1")
+    [{_, channel, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Channels"))
+    socket = :sys.get_state(channel)
+    %{edge: %{os_pid: os_pid}} = Transport.stats(name)
+
+    with_log(fn ->
+      System.cmd("kill", ["-9", "#{os_pid}"])
+      drain(a)
+    end)
+
+    wait_until(fn -> Transport.stats(name).connections == 0 end)
+    await_next(name, os_pid)
+    assert {:ok, ^port} = Transport.port(name)
+    b = joined(port, "room:2")
+    # Numbers of sockets begin anew with each edge.
+    [{_, channel, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Channels"))
+    assert :sys.get_state(channel).private.n == socket.private.n
+
+    Channel.push(socket, "secret", %{})
+    Channel.reply({socket, "9"}, :ok)
+    # Whom it leaves out has gone, so nobody is left out.
+    Transport.broadcast_from(socket, "room:2", "news", %{})
+    assert_text(b, ~s([null,null,"room:2","news",{}]))
   end
 
   test "a client joins so many topics", %{port: port, name: name} do

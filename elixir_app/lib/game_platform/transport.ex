@@ -112,16 +112,22 @@ defmodule GamePlatform.Transport do
   Sends an event to every client that has joined a topic, and to the processes that subscribed to it.
   """
   @spec broadcast(atom, String.t(), String.t(), Channel.payload()) :: :ok | {:error, term}
-  def broadcast(name, topic, event, payload), do: broadcast(name, topic, event, payload, nil, nil)
+  def broadcast(name, topic, event, payload) when is_binary(topic) and is_binary(event),
+    do: broadcast(name, nil, topic, event, payload)
 
   @doc "As `broadcast/4`, but not to one socket."
   @spec broadcast_from(Socket.t(), String.t(), String.t(), Channel.payload()) :: :ok | {:error, term}
-  def broadcast_from(%Socket{} = socket, topic, event, payload),
-    do: broadcast(socket.endpoint, topic, event, payload, socket.private.n, socket.channel_pid)
+  def broadcast_from(%Socket{} = socket, topic, event, payload) when is_binary(topic) and is_binary(event),
+    do: broadcast(socket.endpoint, socket, topic, event, payload)
 
-  defp broadcast(name, topic, event, payload, except, from) when is_binary(topic) and is_binary(event) do
+  defp broadcast(name, except, topic, event, payload) do
     encoded = Channel.encode!(payload)
-    Egress.broadcast(egress(name), topic, topic, event, encoded, except)
+
+    if except,
+      do: Egress.broadcast_from(except, topic, topic, event, encoded),
+      else: Egress.broadcast(egress(name), topic, topic, event, encoded)
+
+    from = except && except.channel_pid
     message = %Socket.Broadcast{topic: topic, event: event, payload: payload}
 
     Registry.dispatch(part(name, "PubSub"), topic, fn subscribers ->

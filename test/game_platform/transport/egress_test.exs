@@ -15,14 +15,14 @@ defmodule GamePlatform.Transport.EgressTest do
     native = start_supervised!({NativeNode, NativePeer.options([], hang_checks: 3_000)})
     {:ok, up} = NativeNode.await_up(native)
     test = self()
-    :ok = Egress.up(name, {:peer, up.node}, &send(test, {:replace, &1}))
+    :ok = Egress.up(name, {:peer, up.node}, 1, &send(test, {:replace, &1}))
     %{egress: name, up: up}
   end
 
   defp push(egress, bytes),
     do: Egress.push(socket(egress), nil, nil, "event", {:json, :binary.copy("x", bytes)})
 
-  defp socket(egress), do: %Socket{topic: "t", private: %{egress: egress, n: 1}}
+  defp socket(egress, run \\ 1), do: %Socket{topic: "t", private: %{egress: egress, n: 1, run: run}}
 
   test "what waits is bounded, and steps of streams go first", %{egress: egress, up: up} do
     stop(up)
@@ -33,7 +33,7 @@ defmodule GamePlatform.Transport.EgressTest do
     end)
 
     step = {:binary, :binary.copy("s", 50_000)}
-    for n <- 1..1_000, do: Egress.broadcast(egress, "k", "t", "diff", step, nil, {n, n + 1})
+    for n <- 1..1_000, do: Egress.broadcast(egress, "k", "t", "diff", step, {n, n + 1})
     %{bytes: bytes, dropped: dropped} = Egress.stats(egress)
     assert bytes < 2 * 1_048_576
     assert dropped > 900
@@ -63,9 +63,12 @@ defmodule GamePlatform.Transport.EgressTest do
     :ok = Egress.down(egress)
     assert push(egress, 10) == :ok
     assert %{sent: 0, waiting: 0} = Egress.stats(egress)
-    :ok = Egress.up(egress, {:peer, up.node}, fn _ -> :ok end)
+    :ok = Egress.up(egress, {:peer, up.node}, 1, fn _ -> :ok end)
     assert push(egress, 10) == :ok
     assert %{sent: 1, waiting: 0} = Egress.stats(egress)
     assert Egress.push(socket(__MODULE__.Nowhere), nil, nil, "event", {:json, "{}"}) == :ok
+    # So do those for a socket of another run.
+    assert Egress.push(socket(egress, 2), nil, nil, "event", {:json, "{}"}) == :ok
+    assert %{sent: 1, waiting: 0} = Egress.stats(egress)
   end
 end

@@ -165,7 +165,7 @@ defmodule GamePlatform.Multiplayer.Publisher do
           end
 
         key = key(state.topic, part, form)
-        Egress.broadcast(state.egress, key, state.topic, "diff", payload, nil, {since, tick})
+        Egress.broadcast(state.egress, key, state.topic, "diff", payload, {since, tick})
         Map.put(told, {part, form}, tick)
     end
   end

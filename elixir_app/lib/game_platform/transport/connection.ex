@@ -40,19 +40,26 @@ defmodule GamePlatform.Transport.Connection do
       transport: info.transport,
       transport_pid: pid,
       assigns: assigns,
-      private: %{connection: self(), egress: config.egress, n: n, vsn: info.vsn, request_id: info.request_id}
+      private: %{
+        connection: self(),
+        egress: config.egress,
+        n: n,
+        run: Egress.run(pid),
+        vsn: info.vsn,
+        request_id: info.request_id
+      }
     }
 
     case connect(handler, socket, info) do
       {:ok, socket} ->
         if socket.id, do: Transport.subscribe(config.name, socket.id)
-        Egress.accept(config.egress, n, self())
+        Egress.accept(socket, self())
         telemetry(info, handler, :accepted)
         Logger.debug(fn -> "#{info.transport} of #{info.peer} on #{path} connected" end)
         {:noreply, %__MODULE__{n: n, edge: monitor, socket: socket, channel_supervisor: config.channels}}
 
       {:error, reason} ->
-        Egress.refuse(config.egress, n, 403, refusal(reason))
+        Egress.refuse(socket, 403, refusal(reason))
         telemetry(info, handler, :refused)
         Logger.info(fn -> "#{info.transport} of #{info.peer} on #{path} refused: #{inspect(reason)}" end)
         {:stop, :normal, nil}
@@ -167,7 +174,7 @@ defmodule GamePlatform.Transport.Connection do
   end
 
   def handle_info(%Socket.Broadcast{event: "disconnect"}, state) do
-    Egress.close(state.socket.private.egress, state.n, 1000, "disconnect")
+    Egress.close(state.socket, 1000, "disconnect")
     {:noreply, state}
   end
 
@@ -250,7 +257,7 @@ defmodule GamePlatform.Transport.Connection do
         reply(state, nil, ref, topic, "error", %{reason: "unmatched topic"})
 
       {:error, _} ->
-        Egress.close(state.socket.private.egress, state.n, 1011, "malformed payload")
+        Egress.close(state.socket, 1011, "malformed payload")
         state
     end
   end

@@ -58,7 +58,8 @@ defmodule GamePlatform.Transport.Edge do
 
     # Sockets that come at once are told of after this.
     replace = &NativeNode.report_corrupt(owner, generation, &1)
-    :ok = Egress.up(Transport.egress(config.name), {:gp_edge, node}, replace)
+    run = Egress.run(GenServer.call(server, :self, @call_ms))
+    :ok = Egress.up(Transport.egress(config.name), {:gp_edge, node}, run, replace)
 
     with {:ok, port} <- listen(server, listen, port, config.port) do
       :persistent_term.put(key, port)

@@ -27,50 +27,65 @@ defmodule GamePlatform.Transport.Egress do
 
   def start_link(opts), do: GenServer.start_link(__MODULE__, opts, name: opts[:name])
 
-  # Commands, as docs/edge.md lists them. `n` is the number of a socket.
+  # Commands, as docs/edge.md lists them. `n` is the number of a socket: the next edge counts anew, so what is for a
+  # socket bears the run of its edge, and never reaches a client of another one.
 
-  def accept(egress, n, connection), do: command(egress, {:accept, n, connection})
-  def refuse(egress, n, status, body), do: command(egress, {:refuse, n, status, body})
-  def close(egress, n, code, reason), do: command(egress, {:close, n, code, reason})
+  def accept(socket, connection), do: command(socket, {:accept, n(socket), connection})
+  def refuse(socket, status, body), do: command(socket, {:refuse, n(socket), status, body})
+  def close(socket, code, reason), do: command(socket, {:close, n(socket), code, reason})
 
-  def push(%Socket{private: %{egress: egress, n: n}, topic: topic}, join_ref, ref, event, payload),
-    do: command(egress, {:push, n, join_ref, ref, topic, event, payload})
+  def push(%Socket{topic: topic} = socket, join_ref, ref, event, payload),
+    do: command(socket, {:push, n(socket), join_ref, ref, topic, event, payload})
 
-  def reply(%Socket{private: %{egress: egress, n: n}}, join_ref, ref, topic, status, payload),
-    do: command(egress, {:reply, n, join_ref, ref, topic, status, payload})
+  def reply(socket, join_ref, ref, topic, status, payload),
+    do: command(socket, {:reply, n(socket), join_ref, ref, topic, status, payload})
 
   # `at`: the tick that the client is at, for a stream.
-  def subscribe(%Socket{private: %{egress: egress, n: n}}, key, at \\ nil),
-    do: command(egress, {:subscribe, n, key, at})
-
-  def unsubscribe(%Socket{private: %{egress: egress, n: n}}, key), do: command(egress, {:unsubscribe, n, key})
+  def subscribe(socket, key, at \\ nil), do: command(socket, {:subscribe, n(socket), key, at})
+  def unsubscribe(socket, key), do: command(socket, {:unsubscribe, n(socket), key})
 
   # `stream`: nil, or `{since, tick}` of a frame that may be dropped.
-  def broadcast(egress, key, topic, event, payload, except \\ nil, stream \\ nil),
-    do: command(egress, {:broadcast, key, topic, event, payload, except, stream})
+  def broadcast(egress, key, topic, event, payload, stream \\ nil),
+    do: command(egress, nil, {:broadcast, key, topic, event, payload, nil, stream})
 
-  # The edge is up; from now on commands go there. `replace` is called if it must be replaced.
-  def up(egress, server, replace), do: GenServer.call(egress, {:up, server, replace})
+  # To all but a socket.
+  def broadcast_from(socket, key, topic, event, payload),
+    do: command(socket, {:broadcast, key, topic, event, payload, n(socket), nil})
+
+  # What tells one run of the edge from the others: the creation in the pids of its processes.
+  def run(pid) do
+    pid = :erlang.term_to_binary(pid)
+    :binary.part(pid, byte_size(pid), -4)
+  end
+
+  # The edge is up; from now on commands of its run go there. `replace` is called if it must be replaced.
+  def up(egress, server, run, replace), do: GenServer.call(egress, {:up, server, run, replace})
   def down(egress), do: GenServer.call(egress, :down)
   def stats(egress), do: GenServer.call(egress, :stats)
 
+  defp n(%Socket{private: %{n: n}}), do: n
+
+  defp command(%Socket{private: %{egress: egress, run: run}}, command), do: command(egress, run, command)
+
   # While it is being started anew there is nobody to send to.
-  defp command(egress, command) do
-    with pid when is_pid(pid) <- Process.whereis(egress), do: send(pid, {:egress, command})
+  defp command(egress, run, command) do
+    with pid when is_pid(pid) <- Process.whereis(egress), do: send(pid, {:egress, run, command})
     :ok
   end
 
   @impl true
   def init(_) do
     Telemetry.prepare()
-    {:ok, %{server: nil, replace: nil, waiting: :queue.new(), bytes: 0, dropped: 0, sent: 0, stalls: 0}}
+    state = %{server: nil, run: nil, replace: nil, waiting: :queue.new(), bytes: 0}
+    {:ok, Map.merge(state, %{dropped: 0, sent: 0, stalls: 0})}
   end
 
   @impl true
-  def handle_call({:up, server, replace}, _, state),
-    do: {:reply, :ok, %{empty(state) | server: server, replace: replace}}
+  def handle_call({:up, server, run, replace}, _, state),
+    do: {:reply, :ok, %{empty(state) | server: server, run: run, replace: replace}}
 
-  def handle_call(:down, _, state), do: {:reply, :ok, %{empty(state) | server: nil, replace: nil}}
+  def handle_call(:down, _, state),
+    do: {:reply, :ok, %{empty(state) | server: nil, run: nil, replace: nil}}
 
   def handle_call(:stats, _, state) do
     stats = Map.take(state, [:bytes, :dropped, :sent, :stalls])
@@ -78,30 +93,36 @@ defmodule GamePlatform.Transport.Egress do
   end
 
   @impl true
-  def handle_info({:egress, command}, state) do
-    batch = [command | more(@batch - 1, @batch_bytes - size(command))]
-
-    cond do
-      # Its sockets are gone with it.
-      state.server == nil -> {:noreply, state}
-      :queue.is_empty(state.waiting) -> {:noreply, deliver(state, batch)}
-      true -> {:noreply, keep(state, batch)}
-    end
+  def handle_info({:egress, run, command}, state) do
+    first = fresh(run, command, state)
+    {:noreply, add(state, first ++ more(@batch - 1, @batch_bytes - size(command), state))}
   end
 
   def handle_info(:retry, state), do: {:noreply, retry(state)}
   def handle_info(_, state), do: {:noreply, state}
 
   # What else is there already.
-  defp more(n, bytes) when n == 0 or bytes <= 0, do: []
+  defp more(n, bytes, _) when n == 0 or bytes <= 0, do: []
 
-  defp more(n, bytes) do
+  defp more(n, bytes, state) do
     receive do
-      {:egress, command} -> [command | more(n - 1, bytes - size(command))]
+      {:egress, run, command} -> fresh(run, command, state) ++ more(n - 1, bytes - size(command), state)
     after
       0 -> []
     end
   end
+
+  # Nothing, if it is for a socket of another run; a broadcast then leaves nobody out.
+  defp fresh(run, command, %{run: current}) when run == nil or run == current, do: [command]
+  defp fresh(_, command, _) when elem(command, 0) == :broadcast, do: [put_elem(command, 5, nil)]
+  defp fresh(_, _, _), do: []
+
+  defp add(state, []), do: state
+  # Its sockets are gone with it.
+  defp add(%{server: nil} = state, _), do: state
+
+  defp add(state, batch),
+    do: if(:queue.is_empty(state.waiting), do: deliver(state, batch), else: keep(state, batch))
 
   defp deliver(state, batch) do
     case :erlang.send(state.server, {:gp, batch}, [:nosuspend, :noconnect]) do
