@@ -360,6 +360,22 @@ defmodule GamePlatform.TransportTest do
     assert_text(client, ~s(["2","2","room:1","phx_close",{}]))
   end
 
+  test "a topic ends without those whose names begin with it", %{port: port, name: name} do
+    client = client(port)
+
+    for {topic, ref} <- [{"room:1", "1"}, {"room:1#2", "2"}, {"room:1##", "3"}],
+        do: join(client, topic, %{}, ref)
+
+    send_text(client, ~s(["1","4","room:1","phx_leave",{}]))
+    for _ <- 1..2, do: recv(client)
+
+    for topic <- ["room:1", "room:1#2", "room:1##", "room:1#2#"],
+        do: :ok = Transport.broadcast(name, topic, "news", %{})
+
+    assert_text(client, ~s([null,null,"room:1#2","news",{}]))
+    assert_text(client, ~s([null,null,"room:1##","news",{}]))
+  end
+
   test "a meta that clients cannot be sent is not tracked", %{name: name} do
     assert_raise ArgumentError, ~r/no JSON form/, fn ->
       Presence.track(name, self(), "room:1", "ann", %{pid: self()})

@@ -124,8 +124,8 @@ defmodule GamePlatform.Transport do
     encoded = Channel.encode!(payload)
 
     if except,
-      do: Egress.broadcast_from(except, topic, topic, event, encoded),
-      else: Egress.broadcast(egress(name), topic, topic, event, encoded)
+      do: Egress.broadcast_from(except, Egress.key(topic), topic, event, encoded),
+      else: Egress.broadcast(egress(name), Egress.key(topic), topic, event, encoded)
 
     from = except && except.channel_pid
     message = %Socket.Broadcast{topic: topic, event: event, payload: payload}

@@ -24,7 +24,7 @@ defmodule GamePlatform.Multiplayer.Publisher do
   def keyframe(publisher, area), do: GenServer.call(publisher, {:keyframe, area}, 30_000)
 
   # The stream of a part of the world, as the edge knows it: `part` comes back with `{:lagged, part, at}`.
-  def key(topic, part, form), do: "#{topic}##{part}#{if form == :json, do: "/json"}"
+  def key(topic, part, form), do: Egress.key(topic, "#{part}#{if form == :json, do: "/json"}")
 
   def parts(:all), do: ["all"]
   def parts(chunks), do: Enum.map(chunks, &Integer.to_string/1)

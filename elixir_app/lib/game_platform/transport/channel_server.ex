@@ -81,7 +81,7 @@ defmodule GamePlatform.Transport.ChannelServer do
   # A channel that looks at broadcasts takes them here, all others leave them to the edge.
   defp subscribe(%{channel: channel} = socket) do
     if channel.__intercepts__() == [],
-      do: Egress.subscribe(socket, socket.topic),
+      do: Egress.subscribe(socket, Egress.key(socket.topic)),
       else: Transport.subscribe(socket.endpoint, socket.topic)
   end
 
@@ -146,7 +146,7 @@ defmodule GamePlatform.Transport.ChannelServer do
 
   defp handle({:stop, reason, reply, %Socket{} = socket}) do
     # Nothing is to come after the answer to a leave.
-    if reason == {:shutdown, :left}, do: Egress.unsubscribe(socket, socket.topic)
+    if reason == {:shutdown, :left}, do: Egress.unsubscribe(socket, Egress.key(socket.topic))
     reply(socket, reply)
     stop(reason, socket)
   end

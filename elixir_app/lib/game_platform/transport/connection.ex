@@ -135,12 +135,11 @@ defmodule GamePlatform.Transport.Connection do
   def handle_info({:gp_in, n, join_ref, ref, topic, event, payload}, %{n: n} = state),
     do: {:noreply, receive_event(event, topic, join_ref, ref, payload, state)}
 
-  # The key of a stream begins with its topic.
   def handle_info({:gp_lagged, n, key, at}, %{n: n} = state) do
-    [topic | part] = String.split(key, "#", parts: 2)
+    {topic, part} = Egress.topic_and_part(key)
 
     case state.channels do
-      %{^topic => {pid, _, _}} -> send(pid, {:lagged, Enum.at(part, 0, ""), at})
+      %{^topic => {pid, _, _}} -> send(pid, {:lagged, part, at})
       _ -> :ok
     end
 
@@ -276,7 +275,7 @@ defmodule GamePlatform.Transport.Connection do
   end
 
   # The streams of the topic go with it.
-  defp unsubscribe(state, topic), do: Egress.unsubscribe(state.socket, topic)
+  defp unsubscribe(state, topic), do: Egress.unsubscribe(state.socket, Egress.key(topic))
 
   defp push(state, join_ref, ref, topic, event),
     do: Egress.push(%{state.socket | topic: topic}, join_ref, ref, event, {:json, "{}"})

@@ -40,6 +40,17 @@ defmodule GamePlatform.Transport.Egress do
   def reply(socket, join_ref, ref, topic, status, payload),
     do: command(socket, {:reply, n(socket), join_ref, ref, topic, status, payload})
 
+  # What a topic is subscribed to by. Streams are its key, `#` and a part, and end with it: so a topic in which there
+  # is a `#` has another byte there, which no text has.
+  def key(topic, part \\ nil)
+  def key(topic, nil), do: :binary.replace(topic, "#", <<0xFF>>, [:global])
+  def key(topic, part), do: key(topic) <> "#" <> part
+
+  def topic_and_part(key) do
+    [topic | part] = :binary.split(key, "#")
+    {:binary.replace(topic, <<0xFF>>, "#", [:global]), List.first(part) || ""}
+  end
+
   # `at`: the tick that the client is at, for a stream.
   def subscribe(socket, key, at \\ nil), do: command(socket, {:subscribe, n(socket), key, at})
   def unsubscribe(socket, key), do: command(socket, {:unsubscribe, n(socket), key})
