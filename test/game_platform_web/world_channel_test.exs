@@ -279,4 +279,40 @@ defmodule GamePlatformWeb.WorldChannelTest do
     {tick, planes} = follow(client, planes, at, before + 40)
     assert planes == expected(world, tick)
   end
+
+  test "a client that asks for keyframe after keyframe harms nobody, and gets one in the end", context do
+    %{name: name, port: port} = world(context, frequency: 128)
+    transport = GamePlatform.Instance.transport(name)
+    {watching, _} = joined(port)
+    {"keyframe", keyframe} = field(watching)
+
+    {client, _} = joined(port)
+    frames = Stream.repeatedly(fn -> field(client) end)
+    push(client, "1", "2", @topic, "look", %{cell: 0, radius: 4})
+    for n <- 3..380, do: push(client, "1", "#{n}", @topic, "resync", %{})
+    assert Enum.find(frames, &(is_binary(&1) and &1 =~ ~s("380"))) =~ ~s("ok")
+    assert {"keyframe", _} = Enum.find(frames, &match?({"keyframe", _}, &1))
+    assert {"diff", _} = Enum.find(frames, &match?({"diff", _}, &1))
+
+    {:ok, tick, planes} = Compute.apply_diff(empty(163_842), keyframe)
+    follow(watching, planes, tick, tick + 50)
+    assert %{edge: %{restarts: 0}, egress: %{dropped: 0}} = Transport.stats(transport)
+  end
+
+  test "many who join a large world at once all get it", context do
+    %{name: name, port: port} = world(context, frequency: 250, ups: 10)
+    transport = GamePlatform.Instance.transport(name)
+
+    1..60
+    |> Enum.map(fn n ->
+      Task.async(fn ->
+        {client, %{"keyframe" => keyframe}} = joined(port, %{binary: rem(n, 10) > 0})
+        if keyframe == nil and rem(n, 10) > 0, do: assert({"keyframe", _} = field(client))
+        WSClient.close(client)
+      end)
+    end)
+    |> Task.await_many(60_000)
+
+    assert %{edge: %{restarts: 0}} = Transport.stats(transport)
+  end
 end

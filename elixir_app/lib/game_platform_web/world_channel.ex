@@ -7,7 +7,9 @@ defmodule GamePlatformWeb.WorldChannel do
   The bytes are those of `GamePlatform.Compute.keyframe/2` and `diff/3`, described in `docs/ipc.md`.
 
   Events from the client: `look` (`{"all": true}` or `{"cell": id, "radius": steps}`) chooses the area that it is told
-  of, `resync` asks for a keyframe, `ping` is answered with the tick.
+  of, and `resync` asks for a keyframe; `ping` is answered with the tick. Each keyframe that is asked for is one of the
+  area as it is then, and there are four in a second at most: of those that ask sooner, the last is heard. While much
+  waits for the clients a keyframe comes later, and the answer to a join may be without it.
   """
 
   use GamePlatform.Channel
@@ -21,8 +23,11 @@ defmodule GamePlatformWeb.WorldChannel do
   # Where a client begins in a larger one.
   @home 0
   @radius 48
-  # How soon a world that is being started again is looked for.
+  # How soon a world that is being started again, or room for what is large, is looked for: not by all at once.
   @again_ms 100
+  # A keyframe may be megabytes for a few bytes of question: so often, and so many at once.
+  @keyframe_ms 250
+  @keyframes 4
 
   # One for each kind, for clients that draw.
   @colors ~w(#77726e #2985bd #72a751 #2a6754 #96653a #a45fd0 #ff6200 #4f2c10)
@@ -35,9 +40,11 @@ defmodule GamePlatformWeb.WorldChannel do
     with {:ok, world} <- GamePlatform.world(game),
          %{ups: _} = stats <- GamePlatform.stats(game),
          area = if(world.cells <= @most_cells, do: :all, else: area!(world, @home, @radius)),
-         socket = assign(socket, world: world, form: form, area: area),
+         socket =
+           assign(socket, world: world, form: form, area: area, followed: [], due: now_ms(), renewal: nil),
          {:ok, tick, keyframe, socket} <- watch(socket) do
-      send(self(), {:joined, tick, if(form == :binary, do: keyframe)})
+      told? = form == :json and Egress.room?(socket)
+      send(self(), {:joined, tick, if(told?, do: nil, else: keyframe)})
 
       reply = %{
         tick: tick,
@@ -49,7 +56,7 @@ defmodule GamePlatformWeb.WorldChannel do
         ups: stats.target_ups,
         player: socket.assigns.player,
         area: if(area == :all, do: "all", else: area),
-        keyframe: if(form == :json, do: Base.encode64(keyframe))
+        keyframe: if(told?, do: Base.encode64(keyframe))
       }
 
       {:ok, reply, socket}
@@ -108,51 +115,53 @@ defmodule GamePlatformWeb.WorldChannel do
   @impl true
   # After the answer.
   def handle_info({:joined, tick, keyframe}, socket) do
-    if keyframe, do: push(socket, "keyframe", {:binary, keyframe})
-    follow(socket, tick)
+    socket = if keyframe, do: begin(socket, tick, keyframe), else: follow(socket, tick)
     {:ok, _} = Presence.track(socket, socket.assigns.player, %{online_at: System.os_time(:second)})
-    push(socket, "presence_state", Presence.list(socket))
+    handle_info(:present, socket)
+  end
+
+  def handle_info(:present, socket) do
+    if offer(socket, "presence_state", Presence.list(socket)) == :crowded,
+      do: Process.send_after(self(), :present, again_ms())
+
     {:noreply, socket}
   end
 
-  def handle_info(:resync, socket), do: {:noreply, resync(socket)}
+  def handle_info(:resync, socket), do: {:noreply, renew(socket)}
+  def handle_info(:renew, socket), do: {:noreply, socket |> assign(:renewal, nil) |> renew()}
 
   # The client was too slow for some steps: one that has them all, if there is one.
-  def handle_info({:lagged, part, at}, %{assigns: %{form: form}} = socket) do
+  def handle_info({:lagged, part, at} = message, %{assigns: %{form: form}} = socket) do
     part = String.replace_suffix(part, "/json", "")
 
-    with true <- is_integer(at) and part in Publisher.parts(socket.assigns.area),
+    with true <- part in Publisher.parts(socket.assigns.area),
+         true <- is_integer(at) || :resync,
          {:ok, <<"gpd1", _::32, _::64, tick::64-little, _::binary>> = diff} <-
            Compute.diff(socket.assigns.world, at),
-         {:ok, diffs} <- cut(diff, part) do
-      for diff <- diffs, do: push(socket, "diff", Publisher.payload(diff, form))
+         {:ok, diffs} <- cut(diff, part),
+         true <- Enum.all?(diffs, &(offer(socket, "diff", Publisher.payload(&1, form)) == :ok)) || :crowded do
       Egress.subscribe(socket, Publisher.key(socket.topic, part, form), tick)
       {:noreply, socket}
     else
-      false when is_integer(at) -> {:noreply, socket}
-      _ -> {:noreply, resync(socket)}
+      false ->
+        {:noreply, socket}
+
+      :crowded ->
+        Process.send_after(self(), message, again_ms())
+        {:noreply, socket}
+
+      _ ->
+        {:noreply, renew(socket)}
     end
   end
 
   # The world has been started again, at its beginning.
-  def handle_info({:DOWN, monitor, :process, _, _}, %{assigns: %{publisher: monitor}} = socket) do
-    Process.send_after(self(), :again, @again_ms)
-    {:noreply, socket}
-  end
-
-  def handle_info(:again, socket) do
-    with {:ok, world} <- GamePlatform.world(socket.assigns.game),
-         {:ok, tick, keyframe, socket} <- socket |> assign(:world, world) |> watch() do
-      {:noreply, begin(socket, tick, keyframe)}
-    else
-      _ ->
-        Process.send_after(self(), :again, @again_ms)
-        {:noreply, socket}
-    end
-  end
+  def handle_info({:DOWN, monitor, :process, _, _}, %{assigns: %{publisher: monitor}} = socket),
+    do: {:noreply, renew_later(socket, again_ms())}
 
   def handle_info(_, socket), do: {:noreply, socket}
 
+  # One part is in one piece.
   defp cut(diff, "all"), do: {:ok, [diff]}
 
   defp cut(diff, part) do
@@ -160,37 +169,50 @@ defmodule GamePlatformWeb.WorldChannel do
          do: {:ok, Enum.map(parts, &elem(&1, 1))}
   end
 
-  defp look(%{assigns: %{area: before, form: form}} = socket, area) do
-    case socket |> assign(:area, area) |> watch() do
-      {:ok, tick, keyframe, socket} ->
-        for part <- Publisher.parts(before) -- Publisher.parts(area),
-            do: Egress.unsubscribe(socket, Publisher.key(socket.topic, part, form))
+  defp look(socket, area) do
+    told = if area == :all, do: "all", else: area
+    {:reply, {:ok, %{area: told}}, socket |> assign(:area, area) |> renew()}
+  end
 
-        {:reply, {:ok, %{area: if(area == :all, do: "all", else: area)}}, begin(socket, tick, keyframe)}
+  # A keyframe of the area as it is now, soon.
+  defp renew(%{assigns: %{renewal: nil, due: due}} = socket) do
+    early_ms = due - now_ms() - (@keyframes - 1) * @keyframe_ms
 
-      _ ->
-        {:reply, {:error, %{reason: "the world is being started"}}, socket}
+    with true <- early_ms <= 0,
+         {:ok, world} <- GamePlatform.world(socket.assigns.game),
+         {:ok, tick, keyframe, socket} <- socket |> assign(:world, world) |> watch() do
+      begin(socket, tick, keyframe)
+    else
+      false -> renew_later(socket, early_ms)
+      # It is being started again.
+      _ -> renew_later(socket, again_ms())
     end
   end
 
-  defp resync(socket) do
-    case watch(socket) do
-      {:ok, tick, keyframe, socket} -> begin(socket, tick, keyframe)
-      # It is being started again, and told of then.
-      _ -> socket
-    end
-  end
+  defp renew(socket), do: socket
+
+  defp renew_later(%{assigns: %{renewal: nil}} = socket, ms),
+    do: assign(socket, :renewal, Process.send_after(self(), :renew, ms))
+
+  defp renew_later(socket, _), do: socket
 
   defp begin(socket, tick, keyframe) do
-    push(socket, "keyframe", Publisher.payload(keyframe, socket.assigns.form))
-    follow(socket, tick)
-    socket
+    case offer(socket, "keyframe", Publisher.payload(keyframe, socket.assigns.form)) do
+      :ok -> socket |> assign(:due, max(socket.assigns.due, now_ms()) + @keyframe_ms) |> follow(tick)
+      :crowded -> renew_later(socket, again_ms())
+    end
   end
 
   # From that tick on the steps of the area come: after the keyframe, so that none comes before it.
-  defp follow(%{assigns: %{area: area, form: form}, topic: topic} = socket, tick) do
-    for part <- Publisher.parts(area), do: Egress.subscribe(socket, Publisher.key(topic, part, form), tick)
+  defp follow(%{assigns: %{area: area, form: form, followed: before}, topic: topic} = socket, tick) do
+    keys = for part <- Publisher.parts(area), do: Publisher.key(topic, part, form)
+    for key <- before -- keys, do: Egress.unsubscribe(socket, key)
+    for key <- keys, do: Egress.subscribe(socket, key, tick)
+    assign(socket, :followed, keys)
   end
+
+  defp offer(socket, event, payload),
+    do: Egress.offer(socket, socket.join_ref, event, GamePlatform.Channel.encode!(payload))
 
   defp watch(%{assigns: %{game: game, area: area, form: form}} = socket) do
     publisher = Instance.via(game, :publisher)
@@ -208,6 +230,9 @@ defmodule GamePlatformWeb.WorldChannel do
     {:ok, chunks} = Compute.chunks_around(world.frequency, cell, radius)
     chunks
   end
+
+  defp now_ms, do: System.monotonic_time(:millisecond)
+  defp again_ms, do: @again_ms + :rand.uniform(2 * @again_ms)
 
   defp refuse(socket, field, message),
     do: {:reply, {:error, %{reason: message, field: field}}, socket}

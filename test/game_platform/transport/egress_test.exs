@@ -59,6 +59,19 @@ defmodule GamePlatform.Transport.EgressTest do
     signal(up, "CONT")
   end
 
+  test "what is large waits where it is until there is room", %{egress: egress, up: up} do
+    large = {:binary, :binary.copy("k", 500_000)}
+    stop(up)
+    offered = for _ <- 1..200, do: Egress.offer(socket(egress), nil, "keyframe", large)
+    assert :crowded in offered
+    refute Egress.room?(socket(egress))
+    assert Egress.stats(egress).bytes < 2 * 1_048_576
+    refute_received {:replace, _}
+    signal(up, "CONT")
+    wait_until(fn -> Egress.offer(socket(egress), nil, "keyframe", large) == :ok end)
+    assert Egress.offer(socket(__MODULE__.Nowhere), nil, "keyframe", large) == :crowded
+  end
+
   test "commands for an edge that is down, or for none, go nowhere", %{egress: egress, up: up} do
     :ok = Egress.down(egress)
     assert push(egress, 10) == :ok
@@ -69,6 +82,7 @@ defmodule GamePlatform.Transport.EgressTest do
     assert Egress.push(socket(__MODULE__.Nowhere), nil, nil, "event", {:json, "{}"}) == :ok
     # So do those for a socket of another run.
     assert Egress.push(socket(egress, 2), nil, nil, "event", {:json, "{}"}) == :ok
+    assert Egress.offer(socket(egress, 2), nil, "event", {:json, "{}"}) == :ok
     assert %{sent: 1, waiting: 0} = Egress.stats(egress)
   end
 end

@@ -63,6 +63,21 @@ defmodule GamePlatform.Transport.Egress do
   def broadcast_from(socket, key, topic, event, payload),
     do: command(socket, {:broadcast, key, topic, event, payload, n(socket), nil})
 
+  # For what is large, and not needed at once: pushes it, or answers `:crowded` if much waits for the edge already.
+  # Thousands of keyframes at a time would look like an edge that takes nothing.
+  def offer(%Socket{private: %{egress: egress, run: run}} = socket, join_ref, event, payload) do
+    GenServer.call(egress, {:offer, run, {:push, n(socket), join_ref, nil, socket.topic, event, payload}})
+  catch
+    :exit, _ -> :crowded
+  end
+
+  # Whether there is room for what is large.
+  def room?(%Socket{private: %{egress: egress}}) do
+    GenServer.call(egress, :room?)
+  catch
+    :exit, _ -> false
+  end
+
   # What tells one run of the edge from the others: the creation in the pids of its processes.
   def run(pid) do
     pid = :erlang.term_to_binary(pid)
@@ -98,6 +113,14 @@ defmodule GamePlatform.Transport.Egress do
   def handle_call(:down, _, state),
     do: {:reply, :ok, %{empty(state) | server: nil, run: nil, replace: nil}}
 
+  def handle_call({:offer, run, command}, _, state) do
+    if takes_more?(state),
+      do: {:reply, :ok, add(state, fresh(run, command, state))},
+      else: {:reply, :crowded, state}
+  end
+
+  def handle_call(:room?, _, state), do: {:reply, takes_more?(state), state}
+
   def handle_call(:stats, _, state) do
     stats = Map.take(state, [:bytes, :dropped, :sent, :stalls])
     {:reply, Map.put(stats, :waiting, :queue.len(state.waiting)), state}
@@ -127,6 +150,8 @@ defmodule GamePlatform.Transport.Egress do
   defp fresh(run, command, %{run: current}) when run == nil or run == current, do: [command]
   defp fresh(_, command, _) when elem(command, 0) == :broadcast, do: [put_elem(command, 5, nil)]
   defp fresh(_, _, _), do: []
+
+  defp takes_more?(state), do: state.bytes <= @stream_bytes
 
   defp add(state, []), do: state
   # Its sockets are gone with it.
