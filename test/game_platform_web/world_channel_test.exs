@@ -299,6 +299,31 @@ defmodule GamePlatformWeb.WorldChannelTest do
     assert %{edge: %{restarts: 0}, egress: %{dropped: 0}} = Transport.stats(transport)
   end
 
+  test "who looks around faster than it can be told is told of where it looked last", context do
+    %{port: port} = world(context, frequency: 70)
+    {client, _} = joined(port)
+    for n <- 2..60, do: push(client, "1", "#{n}", @topic, "look", %{cell: 100 * n, radius: 2})
+    {:ok, chunks} = Compute.chunks_around(70, 6_000, 2)
+
+    replies =
+      Stream.repeatedly(fn -> field(client) end)
+      |> Stream.filter(&is_binary/1)
+      |> Stream.map(fn text -> text |> JSON.decode() |> elem(1) end)
+      |> Enum.take(59)
+
+    # Each is answered once.
+    assert replies |> Enum.map(&Enum.at(&1, 1)) |> Enum.sort() == Enum.sort(Enum.map(2..60, &"#{&1}"))
+    assert [_, "60", _, _, %{"status" => "ok", "response" => %{"area" => ^chunks}}] = List.last(replies)
+
+    passed_over =
+      for [_, _, _, _, %{"status" => "error", "response" => %{"reason" => why}}] <- replies, do: why
+
+    assert length(passed_over) > 40 and Enum.uniq(passed_over) == ["a later look has come"]
+
+    push(client, "1", "61", @topic, "look", %{cell: 0, radius: 257})
+    assert Stream.repeatedly(fn -> field(client) end) |> Enum.find(&is_binary/1) =~ ~s("radius")
+  end
+
   test "many who join a large world at once all get it", context do
     %{name: name, port: port} = world(context, frequency: 250, ups: 10)
     transport = GamePlatform.Instance.transport(name)

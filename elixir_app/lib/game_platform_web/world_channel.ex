@@ -7,9 +7,10 @@ defmodule GamePlatformWeb.WorldChannel do
   The bytes are those of `GamePlatform.Compute.keyframe/2` and `diff/3`, described in `docs/ipc.md`.
 
   Events from the client: `look` (`{"all": true}` or `{"cell": id, "radius": steps}`) chooses the area that it is told
-  of, and `resync` asks for a keyframe; `ping` is answered with the tick. Each keyframe that is asked for is one of the
-  area as it is then, and there are four in a second at most: of those that ask sooner, the last is heard. While much
-  waits for the clients a keyframe comes later, and the answer to a join may be without it.
+  of, with a radius of 256 at most, and `resync` asks for a keyframe; `ping` is answered with the tick. There are four
+  keyframes in a second at most: who asks sooner gets one a little later, and of several looks the last counts, while
+  the others are answered with an error. When much waits for clients a keyframe comes later too, and the answer to a
+  join may be without it.
   """
 
   use GamePlatform.Channel
@@ -23,6 +24,7 @@ defmodule GamePlatformWeb.WorldChannel do
   # Where a client begins in a larger one.
   @home 0
   @radius 48
+  @most_radius 256
   # How soon a world that is being started again, or room for what is large, is looked for: not by all at once.
   @again_ms 100
   # A keyframe may be megabytes for a few bytes of question: so often, and so many at once.
@@ -41,7 +43,8 @@ defmodule GamePlatformWeb.WorldChannel do
          %{ups: _} = stats <- GamePlatform.stats(game),
          area = if(world.cells <= @most_cells, do: :all, else: area!(world, @home, @radius)),
          socket =
-           assign(socket, world: world, form: form, area: area, followed: [], due: now_ms(), renewal: nil),
+           assign(socket, world: world, form: form, area: area, followed: [])
+           |> assign(due: now_ms(), renewal: nil, asked: nil),
          {:ok, tick, keyframe, socket} <- watch(socket) do
       told? = form == :json and Egress.room?(socket)
       send(self(), {:joined, tick, if(told?, do: nil, else: keyframe)})
@@ -68,35 +71,14 @@ defmodule GamePlatformWeb.WorldChannel do
   def join("world:" <> _, _, _), do: {:error, %{reason: "there is no such world: join world:main"}}
 
   @impl true
-  def handle_in("look", %{"all" => true}, %{assigns: %{world: world}} = socket) do
-    if world.cells <= @most_cells,
-      do: look(socket, :all),
-      else:
-        refuse(
-          socket,
-          "all",
-          "this world has #{world.cells} cells: at most #{@most_cells} are told of at once"
-        )
-  end
-
-  def handle_in("look", %{"cell" => cell} = payload, %{assigns: %{world: world}} = socket) do
-    case Compute.chunks_around(world.frequency, cell, Map.get(payload, "radius", @radius)) do
-      {:ok, chunks} when length(chunks) * 4096 > @most_cells ->
-        refuse(
-          socket,
-          "radius",
-          "at most #{div(@most_cells, 4096)} chunks are told of at once: ask for a smaller one"
-        )
-
-      {:ok, chunks} ->
-        look(socket, chunks)
-
-      {:error, {_, %{option: field, expected: expected}}} ->
-        refuse(socket, field, "expected #{expected}")
+  def handle_in("look", payload, socket) do
+    if socket.assigns.renewal == nil and early_ms(socket) <= 0 do
+      {socket, reply} = look(socket, payload)
+      {:reply, reply, if(match?({:ok, _}, reply), do: renew(socket), else: socket)}
+    else
+      {:noreply, socket |> ask({payload, socket.ref && socket_ref(socket)}) |> renew_later(early_ms(socket))}
     end
   end
-
-  def handle_in("look", _, socket), do: refuse(socket, "cell", "give all: true, or a cell and a radius")
 
   def handle_in("resync", _, socket) do
     send(self(), :resync)
@@ -128,7 +110,17 @@ defmodule GamePlatformWeb.WorldChannel do
   end
 
   def handle_info(:resync, socket), do: {:noreply, renew(socket)}
-  def handle_info(:renew, socket), do: {:noreply, socket |> assign(:renewal, nil) |> renew()}
+
+  def handle_info(:renew, %{assigns: %{asked: nil}} = socket),
+    do: {:noreply, socket |> assign(:renewal, nil) |> renew()}
+
+  def handle_info(:renew, %{assigns: %{asked: {payload, ref}}} = socket) do
+    {socket, reply} = socket |> assign(renewal: nil, asked: nil) |> look(payload)
+    # Whatever it was, a keyframe is due.
+    socket = renew(socket)
+    answer(ref, reply)
+    {:noreply, socket}
+  end
 
   # The client was too slow for some steps: one that has them all, if there is one.
   def handle_info({:lagged, part, at} = message, %{assigns: %{form: form}} = socket) do
@@ -169,14 +161,43 @@ defmodule GamePlatformWeb.WorldChannel do
          do: {:ok, Enum.map(parts, &elem(&1, 1))}
   end
 
-  defp look(socket, area) do
-    told = if area == :all, do: "all", else: area
-    {:reply, {:ok, %{area: told}}, socket |> assign(:area, area) |> renew()}
+  # A look that came too early waits, and a later one takes its place.
+  defp ask(%{assigns: %{asked: before}} = socket, ask) do
+    with {_, ref} <- before, do: answer(ref, {:error, %{reason: "a later look has come", field: "cell"}})
+    assign(socket, :asked, ask)
   end
 
+  defp look(socket, payload) do
+    case area(payload, socket.assigns.world) do
+      {:ok, :all} -> {assign(socket, :area, :all), {:ok, %{area: "all"}}}
+      {:ok, area} -> {assign(socket, :area, area), {:ok, %{area: area}}}
+      {:error, field, message} -> {socket, {:error, %{reason: message, field: field}}}
+    end
+  end
+
+  defp answer(nil, _), do: :ok
+  defp answer(ref, reply), do: reply(ref, reply)
+
+  defp area(%{"all" => true}, %{cells: cells}) when cells <= @most_cells, do: {:ok, :all}
+
+  defp area(%{"all" => true}, world),
+    do: {:error, "all", "this world has #{world.cells} cells: at most #{@most_cells} are told of at once"}
+
+  # Chunks are counted cell by cell.
+  defp area(%{"radius" => radius}, _) when is_integer(radius) and radius > @most_radius,
+    do: {:error, "radius", "expected an integer in 0..#{@most_radius}"}
+
+  defp area(%{"cell" => cell} = payload, world) do
+    with {:error, {_, %{option: field, expected: expected}}} <-
+           Compute.chunks_around(world.frequency, cell, Map.get(payload, "radius", @radius)),
+         do: {:error, Atom.to_string(field), "expected #{expected}"}
+  end
+
+  defp area(_, _), do: {:error, "cell", "give all: true, or a cell and a radius"}
+
   # A keyframe of the area as it is now, soon.
-  defp renew(%{assigns: %{renewal: nil, due: due}} = socket) do
-    early_ms = due - now_ms() - (@keyframes - 1) * @keyframe_ms
+  defp renew(%{assigns: %{renewal: nil}} = socket) do
+    early_ms = early_ms(socket)
 
     with true <- early_ms <= 0,
          {:ok, world} <- GamePlatform.world(socket.assigns.game),
@@ -191,8 +212,10 @@ defmodule GamePlatformWeb.WorldChannel do
 
   defp renew(socket), do: socket
 
+  defp early_ms(socket), do: socket.assigns.due - now_ms() - (@keyframes - 1) * @keyframe_ms
+
   defp renew_later(%{assigns: %{renewal: nil}} = socket, ms),
-    do: assign(socket, :renewal, Process.send_after(self(), :renew, ms))
+    do: assign(socket, :renewal, Process.send_after(self(), :renew, max(ms, 0)))
 
   defp renew_later(socket, _), do: socket
 
