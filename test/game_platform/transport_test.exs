@@ -237,6 +237,56 @@ defmodule GamePlatform.TransportTest do
     wait_until(fn -> Map.keys(Presence.list(name, "room:1")) == ["ann"] end)
   end
 
+  test "many who come and go at once are told of together", %{port: port, name: name} do
+    client = joined(port, "room:1")
+    keys = for n <- 1..300, do: "k#{n}"
+
+    pids =
+      for key <- keys do
+        pid = spawn(fn -> Process.sleep(:infinity) end)
+        {:ok, _} = Presence.track(name, pid, "room:1", key, %{})
+        pid
+      end
+
+    {joined, frames} = diffs(client, "joins", MapSet.new(), 0, 300)
+    assert joined == MapSet.new(keys)
+    assert frames < 30
+
+    for pid <- pids, do: Process.exit(pid, :kill)
+    {left, frames} = diffs(client, "leaves", MapSet.new(), 0, 300)
+    assert left == MapSet.new(keys)
+    assert frames < 30
+
+    # The next is told of at once.
+    Process.sleep(150)
+    # Who has gone again before anybody was told of it is not told of.
+    {:ok, _} = Presence.track(name, self(), "room:1", "first", %{})
+    {:ok, _} = Presence.track(name, self(), "room:1", "short", %{})
+    socket = %GamePlatform.Socket{endpoint: name, channel_pid: self(), topic: "room:1"}
+    :ok = Presence.untrack(socket, "short")
+    {:ok, ref} = Presence.update(socket, "first", %{n: 2})
+
+    assert [_, _, _, "presence_diff", %{"joins" => %{"first" => %{"metas" => [%{"phx_ref" => before}]}}}] =
+             recv_json(client)
+
+    assert [_, _, _, "presence_diff", diff] = recv_json(client)
+
+    assert %{"first" => %{"metas" => [%{"n" => 2, "phx_ref" => ^ref, "phx_ref_prev" => ^before}]}} =
+             diff["joins"]
+
+    assert %{"first" => %{"metas" => [%{"phx_ref" => ^before}]}} = diff["leaves"]
+    assert map_size(diff["joins"]) == 1 and map_size(diff["leaves"]) == 1
+  end
+
+  defp diffs(client, field, seen, frames, until) do
+    if MapSet.size(seen) == until do
+      {seen, frames}
+    else
+      [nil, nil, "room:1", "presence_diff", diff] = recv_json(client)
+      diffs(client, field, MapSet.union(seen, MapSet.new(Map.keys(diff[field]))), frames + 1, until)
+    end
+  end
+
   test "a socket is a process: it is monitored, linked, sent to and ended", %{port: port, name: name} do
     client = joined(port, "room:1", %{}, "&user=ann")
     [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Connections"))

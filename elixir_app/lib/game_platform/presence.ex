@@ -3,7 +3,8 @@ defmodule GamePlatform.Presence do
   Who is there: processes that are tracked under a key in a topic, and that clients see come and go.
 
   As in Phoenix, `list/2` gives `%{key => %{metas: [meta]}}`, a meta for each process of that key, with a `phx_ref`;
-  each change is broadcast to the topic as `presence_diff`, and a channel pushes `presence_state` when it is joined:
+  changes are broadcast to the topic as `presence_diff`, those within 50 ms together, and a channel pushes
+  `presence_state` when it is joined:
 
       def handle_info(:after_join, socket) do
         {:ok, _} = GamePlatform.Presence.track(socket, socket.assigns.user, %{device: "phone"})

@@ -1,10 +1,16 @@
 defmodule GamePlatform.Transport.PresenceServer do
   @moduledoc false
   # Watches who is tracked. The table outlives this process: its successor watches the same processes.
+  #
+  # Clients are told at once of who comes and goes, and then of all that happened in the next moment together: when
+  # thousands come at a time, each of them is told of every other.
 
   use GenServer
 
   alias GamePlatform.Transport
+
+  # How long such a moment is.
+  @moment_ms 50
 
   # The table: {{topic, pid, key}, meta with its ref}.
 
@@ -37,7 +43,8 @@ defmodule GamePlatform.Transport.PresenceServer do
   def init(name) do
     table = table(name)
     entries = for [topic, pid, key] <- :ets.match(table, {{:"$1", :"$2", :"$3"}, :_}), do: {pid, {topic, key}}
-    {:ok, Enum.reduce(entries, %{name: name, table: table, count: 0, tracked: %{}}, &watch/2)}
+    state = %{name: name, table: table, count: 0, tracked: %{}, waiting?: false, changes: %{}}
+    {:ok, Enum.reduce(entries, state, &watch/2)}
   end
 
   # `tracked`: pid => {monitor, [{topic, key}]}.
@@ -65,8 +72,7 @@ defmodule GamePlatform.Transport.PresenceServer do
     {meta, state} = with_ref(meta, state)
 
     if :ets.insert_new(state.table, {{topic, pid, key}, meta}) do
-      diff(state, topic, %{key => %{metas: [meta]}}, %{})
-      {:reply, {:ok, meta.phx_ref}, watch({pid, {topic, key}}, state)}
+      {:reply, {:ok, meta.phx_ref}, {pid, {topic, key}} |> watch(state) |> change(topic, [{key, meta}], [])}
     else
       {:reply, {:error, :already_tracked}, state}
     end
@@ -79,8 +85,7 @@ defmodule GamePlatform.Transport.PresenceServer do
       [{_, old}] ->
         {meta, state} = with_ref(Map.put(change, :phx_ref_prev, old.phx_ref), state)
         :ets.insert(state.table, {entry, meta})
-        diff(state, topic, %{key => %{metas: [meta]}}, %{key => %{metas: [old]}})
-        {:reply, {:ok, meta.phx_ref}, state}
+        {:reply, {:ok, meta.phx_ref}, change(state, topic, [{key, meta}], [{key, old}])}
 
       [] ->
         {:reply, {:error, :not_tracked}, state}
@@ -90,8 +95,7 @@ defmodule GamePlatform.Transport.PresenceServer do
   def handle_call({:untrack, pid, topic, key}, _, state) do
     case :ets.take(state.table, {topic, pid, key}) do
       [{_, meta}] ->
-        diff(state, topic, %{}, %{key => %{metas: [meta]}})
-        {:reply, :ok, unwatch(pid, {topic, key}, state)}
+        {:reply, :ok, pid |> unwatch({topic, key}, state) |> change(topic, [], [{key, meta}])}
 
       [] ->
         {:reply, :ok, state}
@@ -102,22 +106,53 @@ defmodule GamePlatform.Transport.PresenceServer do
   def handle_info({:DOWN, _, :process, pid, _}, state) do
     {{_, entries}, tracked} = Map.pop(state.tracked, pid, {nil, []})
 
-    for {topic, entries} <- Enum.group_by(entries, &elem(&1, 0)) do
-      leaves =
-        for {_, key} <- entries, {_, meta} <- :ets.take(state.table, {topic, pid, key}), into: %{} do
-          {key, %{metas: [meta]}}
-        end
+    gone =
+      for {topic, key} <- entries,
+          {_, meta} <- :ets.take(state.table, {topic, pid, key}),
+          do: {topic, key, meta}
 
-      diff(state, topic, %{}, leaves)
-    end
+    state = %{state | tracked: tracked}
 
-    {:noreply, %{state | tracked: tracked}}
+    {:noreply,
+     gone
+     |> Enum.group_by(&elem(&1, 0), fn {_, key, meta} -> {key, meta} end)
+     |> Enum.reduce(state, fn {topic, leaves}, state -> change(state, topic, [], leaves) end)}
   end
 
+  def handle_info(:moment, %{changes: changes} = state) when changes == %{},
+    do: {:noreply, %{state | waiting?: false}}
+
+  def handle_info(:moment, state), do: {:noreply, tell(state)}
   def handle_info(_, state), do: {:noreply, state}
 
-  defp diff(state, topic, joins, leaves),
-    do: Transport.broadcast(state.name, topic, "presence_diff", %{joins: joins, leaves: leaves})
+  # `changes`: topic => {joins, leaves}, each ref => {key, meta}.
+  defp change(state, topic, joins, leaves) do
+    {before, left} = Map.get(state.changes, topic, {%{}, %{}})
+    # Who has come in the same moment was never there for clients.
+    {unseen, leaves} = Enum.split_with(leaves, fn {_, meta} -> is_map_key(before, meta.phx_ref) end)
+    joins = before |> Map.drop(for({_, meta} <- unseen, do: meta.phx_ref)) |> Map.merge(by_ref(joins))
+    state = put_in(state.changes[topic], {joins, Map.merge(left, by_ref(leaves))})
+    if state.waiting?, do: state, else: tell(state)
+  end
+
+  defp by_ref(entries), do: Map.new(entries, fn {_, meta} = entry -> {meta.phx_ref, entry} end)
+
+  defp tell(state) do
+    for {topic, {joins, leaves}} <- state.changes, joins != %{} or leaves != %{} do
+      diff = %{joins: by_key(joins), leaves: by_key(leaves)}
+      Transport.broadcast(state.name, topic, "presence_diff", diff)
+    end
+
+    Process.send_after(self(), :moment, @moment_ms)
+    %{state | waiting?: true, changes: %{}}
+  end
+
+  defp by_key(entries) do
+    entries
+    |> Enum.sort()
+    |> Enum.group_by(fn {_, {key, _}} -> key end, fn {_, {_, meta}} -> meta end)
+    |> Map.new(fn {key, metas} -> {key, %{metas: metas}} end)
+  end
 
   # Unique over restarts of this process, and in order.
   defp with_ref(meta, state) do
