@@ -6,6 +6,7 @@ defmodule GamePlatformWeb.WorldChannelTest do
   import GamePlatform.WSClient
 
   alias GamePlatform.{Compute, JSON, Presence, Transport, WSClient}
+  alias GamePlatform.Multiplayer.Publisher
   alias GamePlatform.Transport.Token
 
   @moduletag :capture_log
@@ -322,6 +323,15 @@ defmodule GamePlatformWeb.WorldChannelTest do
 
     push(client, "1", "61", @topic, "look", %{cell: 0, radius: 257})
     assert Stream.repeatedly(fn -> field(client) end) |> Enum.find(&is_binary/1) =~ ~s("radius")
+  end
+
+  test "a world that stands still does not fill memory with keyframes", context do
+    %{name: name} = world(context, frequency: 128, ups: 1)
+    publisher = GenServer.whereis(GamePlatform.Instance.via(name, :publisher))
+    areas = for a <- 0..13, b <- 0..13, a < b, do: [a, b]
+    for area <- areas, do: {:ok, _, _} = Publisher.watch(publisher, area, :binary)
+    {_, keyframes} = :sys.get_state(publisher).keyframes
+    assert map_size(keyframes) <= 16
   end
 
   test "many who join a large world at once all get it", context do

@@ -12,6 +12,9 @@ defmodule GamePlatform.Multiplayer.Publisher do
   alias GamePlatform.Game.Simulation.{Schedule, WorldServer}
   alias GamePlatform.Transport.Egress
 
+  # Keyframes of one tick, which may last: areas are chosen by clients.
+  @kept 16
+
   @type area :: :all | [Compute.chunk()]
   @type form :: :binary | :json
 
@@ -105,7 +108,8 @@ defmodule GamePlatform.Multiplayer.Publisher do
         chunks = if area == :all, do: nil, else: area
 
         with {:ok, tick, keyframe} <- Compute.keyframe(state.world, chunks: chunks) do
-          keyframes = if tick == cached, do: Map.put(keyframes, area, keyframe), else: %{area => keyframe}
+          kept? = tick == cached and map_size(keyframes) < @kept
+          keyframes = if kept?, do: Map.put(keyframes, area, keyframe), else: %{area => keyframe}
           {:reply, {:ok, tick, keyframe}, %{state | keyframes: {tick, keyframes}}}
         else
           error -> {:reply, error, state}
