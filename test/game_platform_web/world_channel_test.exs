@@ -325,6 +325,15 @@ defmodule GamePlatformWeb.WorldChannelTest do
     assert Stream.repeatedly(fn -> field(client) end) |> Enum.find(&is_binary/1) =~ ~s("radius")
   end
 
+  test "limits that are none are named" do
+    Process.flag(:trap_exit, true)
+
+    for limits <- [[rate: 1], %{rate: 0}, 7] do
+      assert {:error, {:invalid_option, %{option: :limits}}} =
+               GamePlatform.start_link(name: __MODULE__.Odd, frequency: 8, edge: [port: 0, limits: limits])
+    end
+  end
+
   test "a world that stands still does not fill memory with keyframes", context do
     %{name: name} = world(context, frequency: 128, ups: 1)
     publisher = GenServer.whereis(GamePlatform.Instance.via(name, :publisher))

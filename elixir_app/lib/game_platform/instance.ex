@@ -79,11 +79,15 @@ defmodule GamePlatform.Instance do
       bind: edge.bind,
       origins: edge.cors_origins,
       static: Application.app_dir(:game_platform, "priv/static"),
-      limits: Map.merge(%{queue_bytes: @queue_bytes}, edge.transport[:limits] || %{})
+      limits: limits(edge.transport[:limits] || %{})
     ]
 
     [{Transport, own ++ Keyword.take(edge.transport, [:native])}]
   end
+
+  defp limits(%{} = limits), do: Map.put_new(limits, :queue_bytes, @queue_bytes)
+  # The transport says what is wrong with it.
+  defp limits(other), do: other
 
   defp admin(_, nil, _), do: []
 
