@@ -196,6 +196,8 @@ defmodule GamePlatformWeb.WorldChannelTest do
              WSClient.join(client, "world:other")
 
     assert reason =~ "world:main"
+    assert [_, _, _, _, %{"response" => %{"reason" => reason}}] = WSClient.join(client, @topic, [1])
+    assert reason =~ "object"
   end
 
   test "players are present while they are there", context do
@@ -321,8 +323,10 @@ defmodule GamePlatformWeb.WorldChannelTest do
 
     assert length(passed_over) > 40 and Enum.uniq(passed_over) == ["a later look has come"]
 
-    push(client, "1", "61", @topic, "look", %{cell: 0, radius: 257})
-    assert Stream.repeatedly(fn -> field(client) end) |> Enum.find(&is_binary/1) =~ ~s("radius")
+    for radius <- [257, -1, "x", nil, 1.0e40] do
+      push(client, "1", "61", @topic, "look", %{cell: 0, radius: radius})
+      assert Stream.repeatedly(fn -> field(client) end) |> Enum.find(&is_binary/1) =~ "an integer in 0..256"
+    end
   end
 
   test "limits that are none are named" do

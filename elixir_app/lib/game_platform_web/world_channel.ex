@@ -68,6 +68,7 @@ defmodule GamePlatformWeb.WorldChannel do
     end
   end
 
+  def join("world:main", _, _), do: {:error, %{reason: "the payload of a join is an object"}}
   def join("world:" <> _, _, _), do: {:error, %{reason: "there is no such world: join world:main"}}
 
   @impl true
@@ -184,7 +185,7 @@ defmodule GamePlatformWeb.WorldChannel do
     do: {:error, "all", "this world has #{world.cells} cells: at most #{@most_cells} are told of at once"}
 
   # Chunks are counted cell by cell.
-  defp area(%{"radius" => radius}, _) when is_integer(radius) and radius > @most_radius,
+  defp area(%{"radius" => radius}, _) when not (is_integer(radius) and radius in 0..@most_radius),
     do: {:error, "radius", "expected an integer in 0..#{@most_radius}"}
 
   defp area(%{"cell" => cell} = payload, world) do
