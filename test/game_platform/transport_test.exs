@@ -464,6 +464,43 @@ defmodule GamePlatform.TransportTest do
 
   defp drain(client), do: with({_, _} <- recv(client), do: drain(client))
 
+  @tag transport: [limits: %{input_messages: 20, input_bytes: 10_000}]
+  test "what waits for a slow channel is bounded", %{port: port, name: name} do
+    channel = fn ->
+      [{_, pid, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Channels"))
+      pid
+    end
+
+    client = joined(port, "room:1")
+    frames = Stream.repeatedly(fn -> recv_json(client) end)
+
+    # What is handled makes room for more, whoever handles it.
+    for n <- 1..100, n = "#{n}" do
+      push(client, "1", n, Enum.random(["room:1", "nowhere"]), "echo", %{pad: String.duplicate("x", 500)})
+      assert [_, ^n | _] = recv_json(client)
+    end
+
+    # So does what nobody will handle.
+    for round <- 1..5, ref = "#{round}" do
+      for event <- ["crash" | List.duplicate("echo", 10)], do: push(client, nil, nil, "room:1", event, %{})
+      assert Enum.find(frames, &match?([_, _, _, "phx_error", _], &1))
+      push(client, ref, ref, "room:1", "phx_join", %{})
+      assert Enum.find(frames, &match?([^ref, ^ref, _, "phx_reply", _], &1))
+    end
+
+    # One large message may wait, many may not.
+    push(client, "5", "14", "room:1", "hang", %{pad: String.duplicate("x", 20_000)})
+    assert Enum.find(frames, &match?([_, _, _, "hanging", _], &1))
+    send(channel.(), :go_on)
+    assert Enum.find(frames, &match?([_, "14", _, "phx_reply", _], &1))
+    push(client, "5", "15", "room:1", "hang", %{})
+    for _ <- 1..21, do: push(client, "5", "16", "room:1", "echo", %{})
+    assert {:close, 1008, "backpressure_input"} = Enum.find(frames, &match?({:close, _, _}, &1))
+    send(channel.(), :go_on)
+    WSClient.close(client)
+    wait_until(fn -> match?(%{edge: %{closed: %{backpressure_input: 1}}}, Transport.stats(name)) end)
+  end
+
   test "options that do not fit are named" do
     sockets = [{"/socket", RoomSocket}]
 

@@ -68,6 +68,12 @@ defmodule GamePlatform.Test.RoomChannel do
     {:noreply, socket}
   end
 
+  # Does nothing until the test says so.
+  def handle_in("hang", _, socket) do
+    push(socket, "hanging", %{})
+    receive(do: (:go_on -> {:reply, :ok, socket}))
+  end
+
   def handle_in("crash", _, _), do: raise("as asked")
   def handle_in("stop", _, socket), do: {:stop, :normal, socket}
   def handle_in("stop_reply", payload, socket), do: {:stop, :normal, {:ok, payload}, socket}

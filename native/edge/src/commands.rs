@@ -56,6 +56,13 @@ pub enum ToSocket {
         /// The response.
         body: Body,
     },
+    /// So much of what the client sent has been handled.
+    Handled {
+        /// Messages.
+        messages: u64,
+        /// Bytes of payload.
+        bytes: u64,
+    },
     /// Close.
     Close {
         /// The code of RFC 6455.
@@ -195,6 +202,11 @@ fn to_one(name: &str, rest: Vec<Term>) -> Option<ToSocket> {
                 status: text(status)?,
                 body: body(payload)?,
             }
+        }
+        "handled" => {
+            let [messages, bytes] = exactly(rest)?;
+            let number = |term: Term| u64::try_from(as_int(&term)?).ok();
+            ToSocket::Handled { messages: number(messages)?, bytes: number(bytes)? }
         }
         "close" => {
             let [code, reason] = exactly(rest)?;

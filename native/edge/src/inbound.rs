@@ -44,6 +44,13 @@ pub fn take(socket: &Socket, bucket: &mut Bucket, frame: Frame<'_>) -> Result<Op
         return Ok(None);
     }
     metrics.messages_in.one();
+    let bytes = match message.payload {
+        Payload::Json(text) => text.len(),
+        Payload::Binary(bytes) => bytes.len(),
+    };
+    if !socket.hand_over(bytes as u64) {
+        return Err(Close::new(1008, "backpressure_input", Closed::BackpressureInput));
+    }
     Ok(Some(term(socket.id, &message)))
 }
 

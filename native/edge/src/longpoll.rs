@@ -305,7 +305,7 @@ impl Session {
         taken.map_err(|close| {
             let status = match close.why {
                 Closed::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                Closed::InputRate => StatusCode::TOO_MANY_REQUESTS,
+                Closed::InputRate | Closed::BackpressureInput => StatusCode::TOO_MANY_REQUESTS,
                 _ => StatusCode::BAD_REQUEST,
             };
             self.socket.close(close);

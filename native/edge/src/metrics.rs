@@ -91,6 +91,8 @@ named! {
         PollIdle => "poll_idle",
         /// It read more slowly than it was sent what must not be dropped.
         Backpressure => "backpressure",
+/// The BEAM had not handled what it sent before.
+        BackpressureInput => "backpressure_input",
         /// It took nothing for a long time.
         WriteTimeout => "write_timeout",
         /// It sent too much.

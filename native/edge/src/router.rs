@@ -233,6 +233,7 @@ impl Router {
                     payload: body.payload(),
                 });
             }
+            ToSocket::Handled { messages, bytes } => socket.handled(*messages, *bytes),
             ToSocket::Close { code, reason } => {
                 socket.close(Close::new(*code, reason.as_str(), Closed::Server));
             }

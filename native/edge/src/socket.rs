@@ -141,6 +141,9 @@ pub struct Socket {
     /// The process that is told of what it sends.
     pub connection: OnceLock<Pid>,
     state: Mutex<State>,
+    /// Messages that the BEAM has not handled yet, and the bytes of their payloads.
+    unhandled: AtomicU64,
+    unhandled_bytes: AtomicU64,
     /// When something came last, or when it was polled last.
     heard_ms: AtomicU64,
     /// Since when it takes nothing; 0 if it does.
@@ -160,6 +163,8 @@ impl Socket {
             vsn,
             connection: OnceLock::new(),
             state: Mutex::default(),
+            unhandled: AtomicU64::new(0),
+            unhandled_bytes: AtomicU64::new(0),
             heard_ms,
             stuck_ms: AtomicU64::new(0),
         })
@@ -168,6 +173,22 @@ impl Socket {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a message for the BEAM; false if too much waits there already.
+    pub fn hand_over(&self, bytes: u64) -> bool {
+        let limits = &self.common.limits;
+        let messages = self.unhandled.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = self.unhandled_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // One message may be as long as it likes.
+        messages <= limits.input_messages && (bytes <= limits.input_bytes || messages == 1)
+    }
+
+    /// The BEAM has handled so much.
+    pub fn handled(&self, messages: u64, bytes: u64) {
+        for (left, done) in [(&self.unhandled, messages), (&self.unhandled_bytes, bytes)] {
+            let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(done)));
+        }
     }
 
     /// Puts a frame in the queue. One of a stream is refused when a quarter of the room is taken; when there is
@@ -345,7 +366,8 @@ impl Socket {
         let idle = now_ms.saturating_sub(self.heard_ms.load(Ordering::Relaxed));
         match self.transport {
             Transport::WebSocket if idle > limits.idle_ms => {
-                self.close(Close::new(1000, "idle", Closed::Idle));
+                // After 1000 a client of Phoenix would not come back.
+                self.close(Close::new(1001, "idle", Closed::Idle));
             }
             Transport::LongPoll if idle > limits.poll_idle_ms => {
                 self.close(Close::at_once(ABNORMAL, "idle", Closed::PollIdle));

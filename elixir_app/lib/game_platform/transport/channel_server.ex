@@ -93,15 +93,15 @@ defmodule GamePlatform.Transport.ChannelServer do
     started = System.monotonic_time()
     socket = %{socket | ref: ref}
 
-    case decode(payload) do
-      {:ok, payload} ->
-        result = socket.channel.handle_in(event, payload, socket)
-        telemetry(:handle_in, started, socket, event)
-        handle(result)
+    result =
+      case decode(payload) do
+        {:ok, payload} -> socket.channel.handle_in(event, payload, socket)
+        {:error, {:invalid_json, reason}} -> {:reply, {:error, %{reason: "invalid JSON: #{reason}"}}, socket}
+      end
 
-      {:error, {:invalid_json, reason}} ->
-        handle({:reply, {:error, %{reason: "invalid JSON: #{reason}"}}, socket})
-    end
+    telemetry(:handle_in, started, socket, event)
+    handled(socket, payload)
+    handle(result)
   end
 
   def handle_info(%Socket.Broadcast{topic: topic} = broadcast, %{topic: topic} = socket) do
@@ -120,6 +120,13 @@ defmodule GamePlatform.Transport.ChannelServer do
     do: {:stop, closed(reason), socket}
 
   def handle_info(message, socket), do: info(message, socket)
+
+  # The client may send more. What a channel that ends leaves behind is counted by its connection.
+  defp handled(%{private: %{waiting: waiting}} = socket, {_, payload}) do
+    :counters.sub(waiting, 1, 1)
+    :counters.sub(waiting, 2, byte_size(payload))
+    Egress.handled(socket, 1, byte_size(payload))
+  end
 
   defp closed(reason) when reason in [:normal, :shutdown, :noconnection], do: {:shutdown, :closed}
   defp closed({:shutdown, _}), do: {:shutdown, :closed}

@@ -17,7 +17,8 @@ defmodule GamePlatform.Transport.Connection do
   # Topics of one client at a time, as in Phoenix: each costs a process.
   @most_channels 100
 
-  # `channels`: topic => {pid, monitor, join_ref}. `topics`: monitor => topic.
+  # `channels`: topic => {pid, monitor, join_ref, waiting}, the last a counter of messages, and bytes, that the channel
+  # has not handled yet. `topics`: monitor => topic.
   defstruct [:n, :edge, :socket, :channel_supervisor, channels: %{}, topics: %{}]
 
   def start_link(arg), do: GenServer.start_link(__MODULE__, arg, hibernate_after: @hibernate_ms)
@@ -129,8 +130,10 @@ defmodule GamePlatform.Transport.Connection do
   end
 
   @impl true
-  def handle_info({:gp_in, n, join_ref, ref, topic, "phx_join" = event, payload}, %{n: n} = state),
-    do: {:noreply, receive_event(event, topic, join_ref, ref, payload, state), :hibernate}
+  def handle_info({:gp_in, n, join_ref, ref, topic, "phx_join" = event, payload}, %{n: n} = state) do
+    state = receive_event(event, topic, join_ref, ref, payload, state)
+    {:noreply, handled(state, payload), :hibernate}
+  end
 
   def handle_info({:gp_in, n, join_ref, ref, topic, event, payload}, %{n: n} = state),
     do: {:noreply, receive_event(event, topic, join_ref, ref, payload, state)}
@@ -139,7 +142,7 @@ defmodule GamePlatform.Transport.Connection do
     {topic, part} = Egress.topic_and_part(key)
 
     case state.channels do
-      %{^topic => {pid, _, _}} -> send(pid, {:lagged, part, at})
+      %{^topic => {pid, _, _, _}} -> send(pid, {:lagged, part, at})
       _ -> :ok
     end
 
@@ -156,7 +159,7 @@ defmodule GamePlatform.Transport.Connection do
 
   def handle_info({:channel_closed, pid, topic}, state) do
     case state.channels do
-      %{^topic => {^pid, monitor, _}} ->
+      %{^topic => {^pid, monitor, _, _}} ->
         Process.demonitor(monitor, [:flush])
         {:noreply, ended(state, topic, "phx_close")}
 
@@ -181,7 +184,7 @@ defmodule GamePlatform.Transport.Connection do
 
   defp receive_event("phx_join", topic, join_ref, ref, payload, state) do
     case state.channels do
-      %{^topic => {pid, monitor, old_ref}} ->
+      %{^topic => {pid, monitor, old_ref, _}} ->
         Process.exit(pid, {:shutdown, :duplicate_join})
         await_end(pid, monitor)
         # After the answer to the new one.
@@ -199,20 +202,29 @@ defmodule GamePlatform.Transport.Connection do
   defp receive_event(event, topic, join_ref, ref, payload, state) do
     case {state.channels, event} do
       # Clients of V1 may name no join.
-      {%{^topic => {_, _, current}}, "phx_leave"} when join_ref not in [nil, current] ->
-        state
+      {%{^topic => {_, _, current, _}}, "phx_leave"} when join_ref not in [nil, current] ->
+        handled(state, payload)
 
-      {%{^topic => {pid, _, _}}, _} ->
+      {%{^topic => {pid, _, _, waiting}}, _} ->
+        :counters.add(waiting, 1, 1)
+        :counters.add(waiting, 2, bytes(payload))
         send(pid, {:channel_in, ref, event, payload})
         state
 
       {_, "phx_leave"} ->
-        reply(state, join_ref, ref, topic, "ok", %{})
+        state |> handled(payload) |> reply(join_ref, ref, topic, "ok", %{})
 
       _ ->
-        reply(state, nil, ref, topic, "error", %{reason: "unmatched topic"})
+        state |> handled(payload) |> reply(nil, ref, topic, "error", %{reason: "unmatched topic"})
     end
   end
+
+  defp handled(state, payload) do
+    Egress.handled(state.socket, 1, bytes(payload))
+    state
+  end
+
+  defp bytes({_, payload}), do: byte_size(payload)
 
   defp await_end(pid, monitor) do
     receive do
@@ -235,13 +247,14 @@ defmodule GamePlatform.Transport.Connection do
           channel: channel,
           join_ref: join_ref,
           ref: ref,
-          assigns: assigns
+          assigns: assigns,
+          private: Map.put(state.socket.private, :waiting, :counters.new(2, []))
       }
 
       case ChannelServer.join(state.channel_supervisor, socket, params) do
         {:ok, pid} ->
           monitor = Process.monitor(pid)
-          channels = Map.put(state.channels, topic, {pid, monitor, join_ref})
+          channels = Map.put(state.channels, topic, {pid, monitor, join_ref, socket.private.waiting})
           %{state | channels: channels, topics: Map.put(state.topics, monitor, topic)}
 
         :refused ->
@@ -262,13 +275,15 @@ defmodule GamePlatform.Transport.Connection do
   end
 
   defp ended(state, topic, event) do
-    {_, _, join_ref} = state.channels[topic]
+    {_, _, join_ref, _} = state.channels[topic]
     push(state, join_ref, join_ref, topic, event)
     forget(state, topic)
   end
 
   defp forget(state, topic) do
-    {{_, monitor, _}, channels} = Map.pop!(state.channels, topic)
+    {{_, monitor, _, waiting}, channels} = Map.pop!(state.channels, topic)
+    # What it will not handle any more waits for nothing.
+    Egress.handled(state.socket, :counters.get(waiting, 1), :counters.get(waiting, 2))
     # Its own may never have been sent.
     unsubscribe(state, topic)
     %{state | channels: channels, topics: Map.delete(state.topics, monitor)}

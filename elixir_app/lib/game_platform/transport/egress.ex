@@ -55,6 +55,9 @@ defmodule GamePlatform.Transport.Egress do
   def subscribe(socket, key, at \\ nil), do: command(socket, {:subscribe, n(socket), key, at})
   def unsubscribe(socket, key), do: command(socket, {:unsubscribe, n(socket), key})
 
+  # So much of what the client sent has been handled; as long as too much has not, its socket is closed.
+  def handled(socket, messages, bytes), do: command(socket, {:handled, n(socket), messages, bytes})
+
   # `stream`: nil, or `{since, tick}` of a frame that may be dropped.
   def broadcast(egress, key, topic, event, payload, stream \\ nil),
     do: command(egress, nil, {:broadcast, key, topic, event, payload, nil, stream})

@@ -96,8 +96,8 @@ async fn too_many_messages_close_with_a_reason() {
 async fn a_client_that_says_nothing_is_closed() {
     let mut server = Server::start(|config| config.limits.idle_ms = 40).await;
     let (mut client, id) = server.connect().await;
-    assert_eq!(client.closed().await, (1000, "idle".to_owned()));
-    assert_eq!(server.exited().await, (id, 1000));
+    assert_eq!(client.closed().await, (1001, "idle".to_owned()));
+    assert_eq!(server.exited().await, (id, 1001));
 }
 
 #[tokio::test]

@@ -308,3 +308,41 @@ async fn the_streams_of_a_topic_end_with_it() {
     assert!(client.text().await.contains("last"));
     assert_eq!(server.edge.common.metrics.subscriptions.get(), 2);
 }
+
+#[tokio::test]
+async fn what_the_beam_has_not_handled_is_bounded() {
+    let handled = |id, messages, bytes| Command::To(id, ToSocket::Handled { messages, bytes });
+    let mut server = Server::start(|config| {
+        config.limits.input_messages = 3;
+        config.limits.input_bytes = 10;
+    })
+    .await;
+    let (mut client, id) = server.connect().await;
+    let message = |payload: &str| text_frame(&format!(r#"["1","2","t","e",{payload}]"#));
+    // One may be as large as a message may be.
+    client.write(message("\"0123456789abcdef\"")).await;
+    server.receive().await;
+    server.send([handled(id, 1, 18), push(id, "t", "1")]).await;
+    client.text().await;
+    for _ in 0..3 {
+        client.write(message("{}")).await;
+        server.receive().await;
+    }
+    // More than there were: nobody gains by that.
+    server.send([handled(id, 9, 99), push(id, "t", "1")]).await;
+    client.text().await;
+    for _ in 0..4 {
+        client.write(message("{}")).await;
+    }
+    assert_eq!(client.closed().await, (1008, "backpressure_input".to_owned()));
+    for _ in 0..3 {
+        server.receive().await;
+    }
+    assert_eq!(server.exited().await, (id, 1008));
+    assert_eq!(server.closed(Closed::BackpressureInput), 1);
+
+    let (mut client, _) = server.connect_after_exit().await;
+    client.write(message("\"012345\"")).await;
+    client.write(message("\"012345\"")).await;
+    assert_eq!(client.closed().await.0, 1008);
+}
