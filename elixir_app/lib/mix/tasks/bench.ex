@@ -26,6 +26,8 @@ defmodule Mix.Tasks.Bench do
     end
 
     {suites, opts} = parse!(args)
+    # Thousands of clients connect, and a line for each is neither a figure nor free.
+    Logger.configure(level: :warning)
     if opts[:json] not in [nil, "-"], do: CLI.writable!(opts[:json])
     print = if opts[:json] == "-", do: &IO.puts(:stderr, &1), else: &IO.puts/1
     results = Enum.flat_map(suites, &suite(&1, opts[:quick] == true, print))
