@@ -518,12 +518,14 @@ defmodule GamePlatform.TransportTest do
   end
 
   test "a port that is taken is said", %{port: port} do
-    start_supervised!({Transport, name: __MODULE__.Taken, port: port, sockets: [{"/socket", RoomSocket}]})
+    {_, log} =
+      with_log(fn ->
+        start_supervised!({Transport, name: __MODULE__.Taken, port: port, sockets: [{"/socket", RoomSocket}]})
+        assert {:error, {:cannot_listen, sentence}} = Transport.port(__MODULE__.Taken)
+        assert sentence =~ "#{port}"
+        stop_supervised!(__MODULE__.Taken)
+      end)
 
-    with_log(fn ->
-      assert {:error, {:cannot_listen, sentence}} = Transport.port(__MODULE__.Taken)
-      assert sentence =~ "#{port}"
-      stop_supervised!(__MODULE__.Taken)
-    end)
+    assert log =~ "gp_edge ended: port #{port} at 127.0.0.1 is taken"
   end
 end

@@ -312,9 +312,13 @@ defmodule GamePlatform.NativeNode.Server do
     reason = run.reason || status
     finish(state, reason)
     level = if run.is_up, do: :warning, else: :error
-    Logger.log(level, "#{state.options.program} ended: #{inspect(reason)}; it is started again")
+    Logger.log(level, "#{state.options.program} ended: #{told(reason)}; it is started again")
     back_off(%{state | last_exit: reason, run: nil})
   end
+
+  # A sentence, such as that its port is taken, is for people as it is.
+  defp told({:refused_by_handler, sentence}) when is_binary(sentence), do: sentence
+  defp told(reason), do: inspect(reason)
 
   defp finish(%{run: run} = state, reason) do
     if run.connected, do: unmonitor(state.node)
