@@ -3,8 +3,8 @@ defmodule GamePlatformWeb.UserSocket do
   The socket of a world's clients: who may connect.
 
   With a secret (`JWT_SECRET`), a client shows a token, signed with it (HS256): in the header `Authorization: Bearer`,
-  as the parameter `token`, or as the `authToken` of `phoenix.js` 1.8. Its `sub` is the player's id. Without a secret everybody may connect, as a guest, and
-  the server listens on the loopback interface only.
+  as the parameter `token`, or as the `authToken` of `phoenix.js` 1.8. It must have an `exp`; its `sub` is the player's
+  id. Without a secret everybody may connect, as a guest, and the server listens on the loopback interface only.
   """
 
   use GamePlatform.Socket
@@ -25,7 +25,8 @@ defmodule GamePlatformWeb.UserSocket do
           {:ok, assign(socket, :player, claims["sub"] || "guest-" <> random())}
         else
           {:error, :missing_token} ->
-            {:error, "a token is needed: send it as the parameter token or in the header Authorization"}
+            {:error,
+             "a token is needed: send it as the parameter token or in the header Authorization: Bearer"}
 
           {:error, reason} ->
             {:error, "the token is refused: #{describe(reason)}"}
@@ -44,8 +45,14 @@ defmodule GamePlatformWeb.UserSocket do
     end
   end
 
-  defp describe({reason, details}), do: "#{reason} #{inspect(details)}"
-  defp describe(reason), do: Atom.to_string(reason)
+  # For people; a fault of our own options is not a client's to read.
+  defp describe({:missing_claim, %{claim: claim}}), do: "the claim #{claim} is missing"
+
+  defp describe({:invalid_claim, %{claim: claim, expected: expected}}),
+    do: "the claim #{claim} is not #{expected}"
+
+  defp describe({reason, _}), do: describe(reason)
+  defp describe(reason), do: reason |> Atom.to_string() |> String.replace("_", " ")
 
   defp random, do: Base.encode16(:crypto.strong_rand_bytes(6), case: :lower)
 end
