@@ -121,7 +121,10 @@ async fn health() -> Response {
 }
 
 async fn elsewhere() -> Response {
-    error(StatusCode::NOT_FOUND, "health and metrics are on the admin port (ADMIN_PORT, 4001)")
+    error(
+        StatusCode::NOT_FOUND,
+        "health and metrics are on the admin port (ADMIN_PORT, 4001 if it is not set)",
+    )
 }
 
 async fn websocket(

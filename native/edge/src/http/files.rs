@@ -81,7 +81,8 @@ pub async fn serve(folder: Arc<Option<PathBuf>>, request: Request) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(lifetime(&path)));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    // Not twice: what was packed, and what might be, says so already.
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(etag) = etag.filter(|_| !response.status().is_client_error()) {
         response.headers_mut().insert(header::ETAG, etag);
     }

@@ -76,6 +76,8 @@ async fn text_is_packed_and_what_lies_packed_is_taken() {
     let script = ask(&mut client, &format!("/{SCRIPT}"), &[("Accept-Encoding", "gzip")]).await;
     assert_eq!(script.header("content-encoding"), Some("gzip"));
     assert!(script.body.len() < 1000, "{}", script.body.len());
+    let vary = |response: &Answer| response.headers.iter().filter(|(name, _)| name == "vary").count();
+    assert_eq!((vary(&script), script.header("vary")), (1, Some("accept-encoding")));
     let style = ask(&mut client, "/assets/style.css", &[("Accept-Encoding", "br, gzip")]).await;
     assert_eq!((style.header("content-encoding"), style.text()), (Some("br"), "packed"));
     assert_eq!(style.header("content-type"), Some("text/css"));
