@@ -11,7 +11,7 @@ defmodule Mix.Tasks.Game.Server do
   #{GamePlatform.Config.flags([:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes])}
   #{GamePlatform.Config.flags([:port, :admin_port, :bind, :cors_origins, :hz, :log_format])}
 
-  The environment gives defaults: #{[:server, :edge, :admin, :log] |> Enum.flat_map(&GamePlatform.Config.variables/1) |> Enum.map_join(", ", fn {variable, _} -> "`#{variable}`" end)}. SIGTERM stops it within a second; so does
+  The environment gives defaults: #{[:server, :edge, :admin, :log] |> Enum.flat_map(&GamePlatform.Config.variables/1) |> Enum.uniq() |> Enum.map_join(", ", fn {variable, _} -> "`#{variable}`" end)}. SIGTERM stops it within a second; so does
   Ctrl-C under `make run` (run by hand, Ctrl-C opens the VM's menu, where `a` stops it).
 
   The status line shows the tick, updates per second, cells times updates per second, the duration of a tick
