@@ -110,7 +110,7 @@ limits! {
     /// What may wait for a slow client, in frames.
     queue_frames: 1024,
     /// Messages of a client that the BEAM has not handled yet.
-    input_messages: 256,
+    input_messages: 1024,
     /// The same in bytes of payload.
     input_bytes: 1 << 20,
     /// Messages of a client in a second, for long.

@@ -341,7 +341,7 @@ async fn what_the_beam_has_not_handled_is_bounded() {
     assert_eq!(server.exited().await, (id, 1008));
     assert_eq!(server.closed(Closed::BackpressureInput), 1);
 
-    let (mut client, _) = server.connect_after_exit().await;
+    let (mut client, _) = server.connect().await;
     client.write(message("\"012345\"")).await;
     client.write(message("\"012345\"")).await;
     assert_eq!(client.closed().await.0, 1008);

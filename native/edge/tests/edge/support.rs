@@ -125,6 +125,8 @@ pub fn entries(term: &Term) -> HashMap<String, Term> {
 impl Server {
     pub async fn start(change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::new(acceptor());
+        // This BEAM handles nothing.
+        (config.limits.input_messages, config.limits.input_bytes) = (u64::MAX, u64::MAX);
         change(&mut config);
         let (told, receiver) = mpsc::unbounded_channel();
         let (reads, watched) = watch::channel(true);
