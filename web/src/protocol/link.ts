@@ -48,6 +48,8 @@ export interface Link {
 
 const PING_MS = 2_000;
 const PING_TIMEOUT_MS = 8_000;
+/** How often a server that does not let the page in is asked why. */
+const PROBE_MS = 4_000;
 /** How long an answer to `resync` may take before it is asked for again. */
 const RESYNC_MS = 4_000;
 
@@ -69,6 +71,7 @@ export function connect(options: LinkOptions, listener: LinkListener): Link {
   let everLive = false;
   let closed = false;
   let askedAt = -Infinity;
+  let probedAt = -Infinity;
   let reopening: ReturnType<typeof setTimeout> | undefined;
 
   const enter = (next: Phase, detail?: string) => {
@@ -78,6 +81,20 @@ export function connect(options: LinkOptions, listener: LinkListener): Link {
     listener.phase(next, detail);
   };
   const lost = (detail?: string) => enter(everLive ? "reconnecting" : "connecting", detail);
+
+  // A browser does not tell why a WebSocket was refused, a long poll does.
+  const probe = async () => {
+    if (performance.now() - probedAt < PROBE_MS) return;
+    probedAt = performance.now();
+    const token = options.token === undefined ? "" : `&token=${encodeURIComponent(options.token)}`;
+    try {
+      const answer: unknown = await (await fetch(`${options.endpoint}/longpoll?vsn=2.0.0${token}`)).json();
+      if (!isRecord(answer) || answer["status"] !== 403 || phase !== "connecting") return;
+      enter("refused", token ? "this ?token= is not taken" : "open the page with ?token=…");
+    } catch {
+      // It is not there, which the page says already.
+    }
+  };
 
   const resync = () => {
     if (channel?.state !== "joined" || performance.now() - askedAt < RESYNC_MS) return;
@@ -148,10 +165,15 @@ export function connect(options: LinkOptions, listener: LinkListener): Link {
   };
 
   socket.onOpen(() => {
-    if (phase === "connecting") enter("joining");
+    if (phase === "connecting" || phase === "refused") enter("joining");
   });
-  socket.onClose(() => lost());
-  socket.onError(() => lost());
+  socket.onClose(() => {
+    if (phase !== "refused") lost();
+  });
+  socket.onError(() => {
+    if (phase !== "refused") lost();
+    if (!everLive) void probe();
+  });
   const pinging = setInterval(ping, PING_MS);
   enter("connecting");
   open();

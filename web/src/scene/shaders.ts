@@ -273,7 +273,8 @@ void main() {
   // Most of the sky is beyond the air, so it is given as it is shown.
   vec3 shown = mix(vec3(0.015, 0.019, 0.042), vec3(0.035, 0.051, 0.108), smoothstep(-1.6, 1.6, facing * min(r, 2.0)));
   float height = max(r - 1.0, 0.0) / uAir;
-  if (height < 16.0) {
+  // Without a globe there is no air either.
+  if (uHidden > 0.0 && height < 16.0) {
     float lit = 0.07 + 0.93 * smoothstep(-0.55, 0.9, facing);
     float thick = 0.5 * exp(-1.7 * height) + 0.035 * exp(-0.30 * height) - 0.0003;
     shown = max(shown, onScreen(shown * shown + vec3(0.1441, 0.4233, 1.0) * lit * thick));

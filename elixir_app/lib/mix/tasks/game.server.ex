@@ -35,6 +35,8 @@ defmodule Mix.Tasks.Game.Server do
     given = CLI.parse!("mix game.server", args, @options, [])
     [server, edge, admin, log] = for group <- @groups, do: group_of(group, given)
     CLI.ok!(with :ok <- Log.install(log), do: {:ok, nil})
+    # A line for each client would hide the status.
+    Logger.configure(level: :info)
     stopper = stop_on_sigterm()
 
     Process.flag(:trap_exit, true)
