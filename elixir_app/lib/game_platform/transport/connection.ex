@@ -18,7 +18,7 @@ defmodule GamePlatform.Transport.Connection do
   @most_channels 100
 
   # `channels`: topic => {pid, monitor, join_ref, waiting}, the last a counter of messages, and bytes, that the channel
-  # has not handled yet. `topics`: monitor => topic.
+  # has not handled yet, and of those it has, without having said so. `topics`: monitor => topic.
   defstruct [:n, :edge, :socket, :channel_supervisor, channels: %{}, topics: %{}]
 
   def start_link(arg), do: GenServer.start_link(__MODULE__, arg, hibernate_after: @hibernate_ms)
@@ -248,7 +248,7 @@ defmodule GamePlatform.Transport.Connection do
           join_ref: join_ref,
           ref: ref,
           assigns: assigns,
-          private: Map.put(state.socket.private, :waiting, :counters.new(2, []))
+          private: Map.put(state.socket.private, :waiting, :counters.new(4, []))
       }
 
       case ChannelServer.join(state.channel_supervisor, socket, params) do
@@ -283,7 +283,8 @@ defmodule GamePlatform.Transport.Connection do
   defp forget(state, topic) do
     {{_, monitor, _, waiting}, channels} = Map.pop!(state.channels, topic)
     # What it will not handle any more waits for nothing.
-    Egress.handled(state.socket, :counters.get(waiting, 1), :counters.get(waiting, 2))
+    [messages, bytes, done, done_bytes] = for index <- 1..4, do: :counters.get(waiting, index)
+    Egress.handled(state.socket, messages + done, bytes + done_bytes)
     # Its own may never have been sent.
     unsubscribe(state, topic)
     %{state | channels: channels, topics: Map.delete(state.topics, monitor)}
