@@ -1,40 +1,8 @@
 defmodule GamePlatform.TransportTest do
-  use ExUnit.Case, async: true
+  use GamePlatform.TransportCase, async: true
 
-  import ExUnit.CaptureLog, only: [with_log: 1]
-  import GamePlatform.Eventually
-  import GamePlatform.WSClient
-
-  alias GamePlatform.{Channel, JSON, Presence, Transport, WSClient}
+  alias GamePlatform.{JSON, Transport, WSClient}
   alias GamePlatform.Test.RoomSocket
-
-  @moduletag :capture_log
-  @path "/socket/websocket?vsn=2.0.0"
-
-  setup context do
-    name = Module.concat(__MODULE__, "Edge#{context.line}")
-
-    opts =
-      [name: name, port: 0, sockets: [{"/socket", RoomSocket, %{given: 1}}]] ++ (context[:transport] || [])
-
-    start_supervised!({Transport, opts})
-    {:ok, port} = Transport.port(name)
-    %{name: name, port: port}
-  end
-
-  defp client(port, params \\ "") do
-    {:ok, client} = connect(port, @path <> params)
-    client
-  end
-
-  defp joined(port, topic, join_params \\ %{}, params \\ "") do
-    client = client(port, params)
-    [_, _, ^topic, "phx_reply", %{"status" => "ok"}] = join(client, topic, join_params)
-    client
-  end
-
-  # What comes is exactly this text.
-  defp assert_text(client, text), do: assert(recv(client) == {:text, text})
 
   describe "the frames of ARCHITECTURE" do
     test "join, push and its answer", %{port: port} do
@@ -213,80 +181,6 @@ defmodule GamePlatform.TransportTest do
     assert_text(client, ~s([null,null,"watched:1","other",{}]))
   end
 
-  test "presence tells who comes and goes, however they go", %{port: port, name: name} do
-    ann = joined(port, "room:1", %{user: "ann", device: "a"})
-    assert [_, nil, _, "presence_diff", %{"joins" => %{"ann" => _}}] = recv_json(ann)
-
-    assert [_, nil, _, "presence_state", %{"ann" => %{"metas" => [%{"device" => "a", "phx_ref" => _}]}}] =
-             recv_json(ann)
-
-    bob = joined(port, "room:1", %{user: "bob"})
-    assert [nil, nil, _, "presence_diff", %{"joins" => %{"bob" => _}, "leaves" => leaves}] = recv_json(ann)
-    assert leaves == %{}
-    assert %{"ann" => _, "bob" => _} = Presence.list(name, "room:1")
-
-    WSClient.close(bob)
-    assert [nil, nil, _, "presence_diff", %{"joins" => %{}, "leaves" => %{"bob" => _}}] = recv_json(ann)
-
-    # A process that tracks is killed, and so is the one that watches them.
-    killed = spawn(fn -> Process.sleep(:infinity) end)
-    {:ok, _} = Presence.track(name, killed, "room:1", "cy", %{})
-    assert {:error, :already_tracked} = Presence.track(name, killed, "room:1", "cy", %{})
-    assert Map.keys(Presence.list(name, "room:1")) == ["ann", "cy"]
-    Process.exit(killed, :kill)
-    wait_until(fn -> Map.keys(Presence.list(name, "room:1")) == ["ann"] end)
-  end
-
-  test "many who come and go at once are told of together", %{port: port, name: name} do
-    client = joined(port, "room:1")
-    keys = for n <- 1..300, do: "k#{n}"
-
-    pids =
-      for key <- keys do
-        pid = spawn(fn -> Process.sleep(:infinity) end)
-        {:ok, _} = Presence.track(name, pid, "room:1", key, %{})
-        pid
-      end
-
-    {joined, frames} = diffs(client, "joins", MapSet.new(), 0, 300)
-    assert joined == MapSet.new(keys)
-    assert frames < 30
-
-    for pid <- pids, do: Process.exit(pid, :kill)
-    {left, frames} = diffs(client, "leaves", MapSet.new(), 0, 300)
-    assert left == MapSet.new(keys)
-    assert frames < 30
-
-    # The next is told of at once.
-    Process.sleep(150)
-    # Who has gone again before anybody was told of it is not told of.
-    {:ok, _} = Presence.track(name, self(), "room:1", "first", %{})
-    {:ok, _} = Presence.track(name, self(), "room:1", "short", %{})
-    socket = %GamePlatform.Socket{endpoint: name, channel_pid: self(), topic: "room:1"}
-    :ok = Presence.untrack(socket, "short")
-    {:ok, ref} = Presence.update(socket, "first", %{n: 2})
-
-    assert [_, _, _, "presence_diff", %{"joins" => %{"first" => %{"metas" => [%{"phx_ref" => before}]}}}] =
-             recv_json(client)
-
-    assert [_, _, _, "presence_diff", diff] = recv_json(client)
-
-    assert %{"first" => %{"metas" => [%{"n" => 2, "phx_ref" => ^ref, "phx_ref_prev" => ^before}]}} =
-             diff["joins"]
-
-    assert %{"first" => %{"metas" => [%{"phx_ref" => ^before}]}} = diff["leaves"]
-    assert map_size(diff["joins"]) == 1 and map_size(diff["leaves"]) == 1
-  end
-
-  defp diffs(client, field, seen, frames, until) do
-    if MapSet.size(seen) == until do
-      {seen, frames}
-    else
-      [nil, nil, "room:1", "presence_diff", diff] = recv_json(client)
-      diffs(client, field, MapSet.union(seen, MapSet.new(Map.keys(diff[field]))), frames + 1, until)
-    end
-  end
-
   test "a socket is a process: it is monitored, linked, sent to and ended", %{port: port, name: name} do
     client = joined(port, "room:1", %{}, "&user=ann")
     [{_, connection, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Connections"))
@@ -329,53 +223,6 @@ defmodule GamePlatform.TransportTest do
     assert {:close, 1011, _} = recv(client)
     assert_receive {:terminated, "room:crashing", {:shutdown, {:connection, :killed}}}
     wait_until(fn -> Transport.stats(name).channels == 0 end)
-  end
-
-  test "the edge is killed: clients come back on the same port, and nobody is left behind", %{
-    port: port,
-    name: name
-  } do
-    client = joined(port, "room:1", %{user: "ann"})
-    %{edge: %{os_pid: os_pid}} = Transport.stats(name)
-
-    with_log(fn ->
-      System.cmd("kill", ["-9", "#{os_pid}"])
-      drain(client)
-    end)
-
-    wait_until(fn -> Transport.stats(name).connections == 0 end)
-    wait_until(fn -> Presence.list(name, "room:1") == %{} end)
-    await_next(name, os_pid)
-    assert {:ok, ^port} = Transport.port(name)
-    client = joined(port, "room:1")
-    push(client, "1", "2", "room:1", "echo", %{a: 1})
-    assert [_, _, _, "phx_reply", %{"response" => %{"a" => 1}}] = recv_json(client)
-  end
-
-  test "what is left of a client is not sent to one of the next edge", %{port: port, name: name} do
-    a = joined(port, "room:1")
-    [{_, channel, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Channels"))
-    socket = :sys.get_state(channel)
-    %{edge: %{os_pid: os_pid}} = Transport.stats(name)
-
-    with_log(fn ->
-      System.cmd("kill", ["-9", "#{os_pid}"])
-      drain(a)
-    end)
-
-    wait_until(fn -> Transport.stats(name).connections == 0 end)
-    await_next(name, os_pid)
-    assert {:ok, ^port} = Transport.port(name)
-    b = joined(port, "room:2")
-    # Numbers of sockets begin anew with each edge.
-    [{_, channel, _, _}] = DynamicSupervisor.which_children(Transport.part(name, "Channels"))
-    assert :sys.get_state(channel).private.n == socket.private.n
-
-    Channel.push(socket, "secret", %{})
-    Channel.reply({socket, "9"}, :ok)
-    # Whom it leaves out has gone, so nobody is left out.
-    Transport.broadcast_from(socket, "room:2", "news", %{})
-    assert_text(b, ~s([null,null,"room:2","news",{}]))
   end
 
   test "a client joins so many topics", %{port: port, name: name} do
@@ -426,27 +273,6 @@ defmodule GamePlatform.TransportTest do
     assert_text(client, ~s([null,null,"room:1##","news",{}]))
   end
 
-  test "a meta that clients cannot be sent is not tracked", %{name: name} do
-    assert_raise ArgumentError, ~r/no JSON form/, fn ->
-      Presence.track(name, self(), "room:1", "ann", %{pid: self()})
-    end
-
-    assert Presence.list(name, "room:1") == %{}
-    socket = %GamePlatform.Socket{endpoint: name, channel_pid: self(), topic: "room:1"}
-    {:ok, _} = Presence.track(socket, "ann", %{n: 1})
-    assert_raise ArgumentError, fn -> Presence.update(socket, "ann", &Map.put(&1, :at, {1, 2})) end
-    assert %{"ann" => %{metas: [%{n: 1}]}} = Presence.list(socket)
-  end
-
-  test "any free port is another one if that of before is taken", %{port: port, name: name} do
-    stop_supervised!(name)
-    {:ok, taken} = :gen_tcp.listen(port, ip: {127, 0, 0, 1})
-    start_supervised!({Transport, name: name, port: 0, sockets: [{"/socket", RoomSocket}]})
-    assert {:ok, next} = Transport.port(name)
-    assert next != port
-    :gen_tcp.close(taken)
-  end
-
   test "a client that names no join leaves all the same", %{port: port, name: name} do
     client = joined(port, "room:1")
     send_text(client, ~s([null,"2","room:1","phx_leave",{}]))
@@ -454,15 +280,6 @@ defmodule GamePlatform.TransportTest do
     assert_text(client, ~s(["1","1","room:1","phx_close",{}]))
     assert Transport.stats(name).channels == 0
   end
-
-  defp await_next(name, os_pid) do
-    wait_until(fn ->
-      match?(%{edge: %{os_pid: next}} when next != os_pid, Transport.stats(name)) and
-        match?({:ok, _}, Transport.port(name))
-    end)
-  end
-
-  defp drain(client), do: with({_, _} <- recv(client), do: drain(client))
 
   @tag transport: [limits: %{input_messages: 20, input_bytes: 10_000}]
   test "what waits for a slow channel is bounded", %{port: port, name: name} do
@@ -512,17 +329,5 @@ defmodule GamePlatform.TransportTest do
         ] do
       assert {:error, {:invalid_option, %{option: ^name}}} = Transport.start_link(opts)
     end
-  end
-
-  test "a port that is taken is said", %{port: port} do
-    {_, log} =
-      with_log(fn ->
-        start_supervised!({Transport, name: __MODULE__.Taken, port: port, sockets: [{"/socket", RoomSocket}]})
-        assert {:error, {:cannot_listen, sentence}} = Transport.port(__MODULE__.Taken)
-        assert sentence =~ "#{port}"
-        stop_supervised!(__MODULE__.Taken)
-      end)
-
-    assert log =~ "gp_edge ended: port #{port} at 127.0.0.1 is taken"
   end
 end

@@ -23,9 +23,6 @@ defmodule GamePlatform.Multiplayer.Publisher do
   # The calling process is told of the area from now on: `keys` are the streams to subscribe to, at `tick`.
   def watch(publisher, area, form), do: GenServer.call(publisher, {:watch, area, form}, 30_000)
 
-  # A keyframe of the area as it is now.
-  def keyframe(publisher, area), do: GenServer.call(publisher, {:keyframe, area}, 30_000)
-
   # The stream of a part of the world, as the edge knows it: `part` comes back with `{:lagged, part, at}`.
   def key(topic, part, form), do: Egress.key(topic, "#{part}#{if form == :json, do: "/json"}")
 
@@ -67,8 +64,6 @@ defmodule GamePlatform.Multiplayer.Publisher do
     watchers = Map.put(state.watchers, pid, {Process.monitor(pid), watched})
     with_keyframe(area, %{state | counts: counts, watchers: watchers})
   end
-
-  def handle_call({:keyframe, area}, _, state), do: with_keyframe(area, state)
 
   @impl true
   def handle_info(:publish, state) do
