@@ -106,7 +106,7 @@ proptest! {
         let grow = vec![Grow { condition: always, add: 1 }];
         let mut kinds = default_ruleset().kinds;
         kinds[0].cap = u16::MAX;
-        let counting = Ruleset { beat, kinds, counters: vec![], grow, turn: vec![], generation: None };
+        let counting = Ruleset { beat, kinds, counters: vec![], grow, turn: vec![], generation: None, economy: None };
         let cells = sphere(f).cells() as usize;
         let blank = State { kinds: vec![0; cells], amounts: vec![0; cells] };
         let world = world(WorldOptions::new(f, seed, counting), &blank);

@@ -1,8 +1,15 @@
 //! Rulesets: the data that the field rule is driven by, read from TOML and normalised to masks.
 
+mod economy;
 mod parse;
 mod read;
+mod read_economy;
+mod read_recipe;
 
+pub use economy::{
+    Claim, Count, Does, Economy, FieldChange, Harvest, Item, MAX_COST, MAX_INPUTS, MAX_ITEMS, MAX_PROTOTYPES,
+    MAX_RECIPES, Prototype, Recipe, Start,
+};
 pub use parse::{MAX_TEXT_BYTES, RulesetError};
 
 use serde::Serialize;
@@ -36,6 +43,9 @@ pub struct Ruleset {
     /// How a world begins; absent: all kind 0 with amount 0.
     #[serde(rename = "gen")]
     pub generation: Option<Generation>,
+    /// Items, machines and players; absent: the world is a field and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub economy: Option<Economy>,
 }
 
 /// A kind of field.

@@ -8,7 +8,7 @@ pub(super) fn ruleset(text: &str) -> Result<Ruleset, RulesetError> {
 }
 
 fn root(table: &Table) -> Read<Ruleset> {
-    table.only(&["beat", "kind", "counter", "grow", "turn", "gen"])?;
+    table.only(&[&["beat", "kind", "counter", "grow", "turn", "gen"][..], &read_economy::KEYS].concat())?;
 
     let beat = table.need("beat")?;
     let beat_value = beat.integer(1..=256)?;
@@ -28,8 +28,9 @@ fn root(table: &Table) -> Read<Ruleset> {
     let turn = optional_list(table, "turn", MAX_TURN, |v| turn_clause(v, &kinds, &counters))?;
     check_amounts(table, &turn)?;
     let generation = table.get("gen").map(|v| generation(&v, &kinds)).transpose()?;
+    let economy = read_economy::economy(table, &kinds)?;
 
-    Ok(Ruleset { beat: beat_value as u16, kinds, counters, grow, turn, generation })
+    Ok(Ruleset { beat: beat_value as u16, kinds, counters, grow, turn, generation, economy })
 }
 
 fn optional_list<T>(table: &Table, key: &str, max: usize, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
@@ -76,7 +77,12 @@ fn kinds(value: &Value) -> Read<Vec<Kind>> {
 }
 
 /// The position of `name` among `known`.
-fn named<'a>(value: &Value, name: &str, known: impl Iterator<Item = &'a str>, what: &str) -> Read<u8> {
+pub(super) fn named<'a>(
+    value: &Value,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+    what: &str,
+) -> Read<u8> {
     let known: Vec<&str> = known.collect();
     match known.iter().position(|&k| k == name) {
         Some(n) => Ok(n as u8),
@@ -84,7 +90,7 @@ fn named<'a>(value: &Value, name: &str, known: impl Iterator<Item = &'a str>, wh
     }
 }
 
-fn kind_names(kinds: &[Kind]) -> impl Iterator<Item = &str> {
+pub(super) fn kind_names(kinds: &[Kind]) -> impl Iterator<Item = &str> {
     kinds.iter().map(|k| k.name.as_str())
 }
 

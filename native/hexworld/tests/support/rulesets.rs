@@ -83,7 +83,7 @@ pub fn ruleset() -> impl Strategy<Value = Ruleset> {
     let generation = prop::option::weighted(0.2, generation());
     (beat, vec(kind(), 1..=MAX_KINDS), counters, grow, amounts, turn, generation).prop_map(
         |(beat, kinds, counters, grow, amounts, turn, generation)| {
-            let mut ruleset = Ruleset { beat, kinds, counters, grow, turn, generation };
+            let mut ruleset = Ruleset { beat, kinds, counters, grow, turn, generation, economy: None };
             ruleset.turn.iter_mut().for_each(|t| t.amount = t.amount.map(|n| amounts[usize::from(n)]));
             cut_down(&mut ruleset);
             ruleset
