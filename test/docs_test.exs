@@ -60,7 +60,7 @@ defmodule GamePlatform.DocsTest do
 
   test "offsets" do
     [_ | parts] = String.split(@text, "<!-- layout: ")
-    assert length(parts) == 4
+    assert length(parts) == 5
 
     for part <- parts do
       [file, part] = String.split(part, " -->", parts: 2)

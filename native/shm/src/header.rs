@@ -29,6 +29,8 @@ pub enum Kind {
     World = 2,
     /// Requests of calls.
     Requests = 3,
+    /// Cards of a world's objects.
+    Cards = 4,
 }
 
 /// Why a segment's content is not what is expected.

@@ -26,6 +26,7 @@
 pub mod bell;
 pub mod bulk;
 pub mod calls;
+pub mod cards;
 pub mod claim;
 pub mod clock;
 mod futex;
