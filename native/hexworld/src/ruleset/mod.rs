@@ -157,4 +157,6 @@ impl Ruleset {
 }
 
 #[cfg(test)]
+mod economy_tests;
+#[cfg(test)]
 mod tests;
