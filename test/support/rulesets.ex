@@ -1,9 +1,21 @@
 defmodule GamePlatform.Rulesets do
   @moduledoc "Random rulesets within the whole schema, as TOML, and random cells for them."
 
-  @doc "A ruleset text. Uses the process's random numbers: seed them with `:rand.seed/2`."
+  @doc "A ruleset text, half of them with an economy. Uses the process's random numbers: seed them with `:rand.seed/2`."
   def random do
-    kinds = for n <- 1..Enum.random(1..8), do: "k#{n}"
+    kinds = kinds()
+    field(kinds) <> if coin(0.5), do: economy(kinds), else: ""
+  end
+
+  @doc "A ruleset text with an economy."
+  def random_economy do
+    kinds = kinds()
+    field(kinds) <> economy(kinds)
+  end
+
+  defp kinds, do: for(n <- 1..Enum.random(1..8), do: "k#{n}")
+
+  defp field(kinds) do
     counters = for n <- 1..8//1, coin(0.6), do: "c#{n}"
     grow = for _ <- 1..8//1, coin(0.6), do: ["add = #{Enum.random(-31..31)}" | condition(kinds, counters)]
 
@@ -60,6 +72,115 @@ defmodule GamePlatform.Rulesets do
   defp selectors(kinds) do
     list(for kind <- kinds, coin(0.6), do: text(kind <> Enum.random(["", ":young", ":ripe"])))
   end
+
+  # Small numbers, so that random actions often succeed, and now and then the largest.
+  defp economy(kinds) do
+    items = for n <- 1..Enum.random(2..8), do: "i#{n}"
+    fire = if coin(0.7), do: Enum.random(kinds)
+    harvested = for kind <- kinds, coin(0.7), do: kind
+    does = for does <- ~w(carry split sort cross store drive craft craft craft craft), coin(0.9), do: does
+    prototypes = for {does, n} <- Enum.with_index(does), do: {"p#{n}", does}
+
+    recipes =
+      for {at, "craft"} <- prototypes, _ <- 1..Enum.random(1..4) do
+        {at, recipe(items, kinds -- [fire], kinds, harvested)}
+      end
+      |> Enum.with_index()
+      |> Enum.map(fn {{at, fields}, n} -> {"r#{n}", at, fields} end)
+
+    """
+    #{if fire, do: "fire = #{text(fire)}"}
+    item = #{list(for name <- items, do: table(["name = #{text(name)}" | maybe(0.5, "burns", [1, 2, 5, 30, 200, 65_535])]))}
+    harvest = #{list(Enum.map(harvested, &harvest(&1, items)))}
+    prototype = #{list(Enum.map(prototypes, &prototype(&1, items, recipes)))}
+    recipe = #{list(for {name, at, fields} <- recipes, do: table(["name = #{text(name)}", "at = #{text(at)}" | fields]))}
+    #{start(items)}
+    claim = { item = #{text(hd(items))}, base = #{Enum.random(0..2)}, every = #{Enum.random([1, 3, 10, 10_000])}, \
+    gap = #{Enum.random([1, 1, 2, 4, 8])}, estates = #{Enum.random([1, 2, 3, 100])} }
+    """
+  end
+
+  defp harvest(kind, items) do
+    fields = ["kind = #{text(kind)}", "item = #{text(Enum.random(items))}"]
+    table(fields ++ maybe(0.7, "hand", [1, 2, 3, 6, 65_535]) ++ maybe(0.5, "free", [true, false]))
+  end
+
+  defp prototype({name, does}, items, recipes) do
+    fields =
+      case does do
+        "craft" -> energy() ++ maybe(0.3, "buffer", [1, 6, 64, 1_000]) ++ default(name, recipes)
+        "store" -> ["hold = #{hold()}", "room = #{Enum.random([1, 5, 30, 600, 60_000])}"]
+        "drive" -> []
+        _ -> ["hold = #{hold()}"]
+      end
+
+    cost = if coin(0.8), do: ["cost = #{counts(items, 0..3, [1, 1, 2, 3])}"], else: []
+    table(["name = #{text(name)}", "does = #{text(does)}"] ++ fields ++ cost)
+  end
+
+  defp hold, do: Enum.random([1, 2, 4, 4, 5, 30, 255])
+
+  defp energy do
+    Enum.random([
+      ["burns = true"],
+      ["drive = true"],
+      ["wind = #{Enum.random(1..3)}"],
+      ["wind = #{Enum.random(0..3)}", "drive = true"]
+    ])
+  end
+
+  defp default(prototype, recipes) do
+    case for({name, ^prototype, _} <- recipes, do: text(name)) do
+      [] -> []
+      own -> maybe(0.6, "default", own)
+    end
+  end
+
+  defp recipe(items, to, kinds, harvested) do
+    fields =
+      case Enum.random([:make, :make, :harvest, :field]) do
+        :harvest when harvested != [] ->
+          ["harvest = #{text(Enum.random(harvested))}" | maybe(0.5, "last", [true, false])]
+
+        :field when to != [] ->
+          inputs(items) ++ ["field = #{change(kinds, to)}"]
+
+        _ ->
+          inputs(items) ++ make(items)
+      end
+
+    ["time = #{Enum.random([1, 1, 2, 3, 5, 5, 12, 12, 60, 65_534])}" | fields]
+  end
+
+  defp inputs(items), do: ["in = #{counts(items, 1..4, [1, 1, 1, 1, 1, 2, 2, 2, 3, 100])}"]
+
+  defp make(items) do
+    by = if coin(0.4), do: ["by = #{counts(items, 1..1, [1, 1, 2, 100])}"], else: []
+
+    ["out = #{counts(items, 1..1, [1, 1, 1, 1, 2, 2, 3, 100])}"] ++
+      by ++ maybe(0.6, "hand", [true, true, false])
+  end
+
+  defp change(kinds, to) do
+    [at, from, to] = Enum.map([~w(front around), kinds, to], &text(Enum.random(&1)))
+    table(["at = #{at}", "from = #{from}", "to = #{to}" | maybe(0.7, "amount", [1, 2, 24, 300, 65_535])])
+  end
+
+  defp start(items) do
+    kit = for item <- items, coin(0.8), do: {item, Enum.random([1, 5, 20, 50])}
+    total = kit |> Enum.map(&elem(&1, 1)) |> Enum.sum()
+    inventory = max(max(total, 1), Enum.random([10, 50, 200, 2_000, 60_000]))
+
+    "start = { kit = #{table(for {item, n} <- kit, do: "#{item} = #{n}")}, inventory = #{inventory}, step = #{Enum.random(1..4)}, " <>
+      "gather = #{Enum.random([1, 2, 8, 100])}, craft = #{Enum.random([1, 2, 5, 20])}, queue = #{Enum.random([1, 2, 4, 16])} }"
+  end
+
+  # Different items, as many as `sizes` says if there are, each with one of the counts.
+  defp counts(items, sizes, counts) do
+    table(for item <- Enum.take_random(items, Enum.random(sizes)), do: "#{item} = #{Enum.random(counts)}")
+  end
+
+  defp maybe(p, key, values), do: if(coin(p), do: ["#{key} = #{Enum.random(values)}"], else: [])
 
   defp coin(p), do: :rand.uniform() < p
   defp text(string), do: ~s("#{string}")

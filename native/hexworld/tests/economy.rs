@@ -85,7 +85,7 @@ fn it_has_what_the_guide_says() {
     let last: Vec<_> = economy.recipes.iter().filter(|r| r.last).map(|r| r.name.as_str()).collect();
     assert_eq!(last, ["pump_water", "rake_cinder"]);
     assert_eq!(economy.fire, Some(6));
-    // Machines wait a whole number of seconds at any drive.
+    // The period is whole at work 1, 2 and 3.
     for recipe in economy.recipes.iter().filter(|r| r.name != "quench") {
         assert_eq!(recipe.time % 60, 0, "{}", recipe.name);
     }
