@@ -5,6 +5,7 @@ defmodule GamePlatform.Instance do
   #     name (rest_for_one)
   #     ├── name.Registry          finds the parts below
   #     └── parts (one_for_one)
+  #         ├── RulesetWatcher         tells of changes of its file        in development
   #         ├── world (rest_for_one)
   #         │   ├── WorldServer    owns the world and ticks it
   #         │   │   └── WorldProcess   (monitored) the world, whatever the backend
@@ -16,6 +17,7 @@ defmodule GamePlatform.Instance do
 
   use Supervisor
 
+  alias GamePlatform.Game.Factory.RulesetWatcher
   alias GamePlatform.Game.Simulation.WorldServer
   alias GamePlatform.Multiplayer.Publisher
   alias GamePlatform.Transport
@@ -40,7 +42,8 @@ defmodule GamePlatform.Instance do
     world = {WorldServer, {via(name, :world_server), Map.drop(options, [:edge, :admin])}}
 
     parts =
-      [subtree(:world, [world | publisher(name, edge)], :rest_for_one)] ++
+      RulesetWatcher.child_specs(options.ruleset) ++
+        [subtree(:world, [world | publisher(name, edge)], :rest_for_one)] ++
         transport(name, edge) ++ admin(name, admin, edge)
 
     Supervisor.init(

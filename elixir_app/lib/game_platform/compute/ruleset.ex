@@ -26,9 +26,11 @@ defmodule GamePlatform.Compute.Ruleset do
     end
   end
 
-  defp file(:default), do: Application.app_dir(:game_platform, "priv/rulesets/default.toml")
-  defp file({:text, _}), do: "(text)"
-  defp file(path), do: path
+  @doc "The file that a ruleset is read from."
+  @spec file(source) :: Path.t()
+  def file(:default), do: Application.app_dir(:game_platform, "priv/rulesets/default.toml")
+  def file({:text, _}), do: "(text)"
+  def file(path), do: path
 
   defp read({:text, text}, _), do: {:ok, text}
 
