@@ -19,6 +19,7 @@
 //! version). All memory is accessed as atomic words, so a race is a stale value and never undefined, whoever
 //! wrote it. `pin` holds what a long read needs.
 
+mod amend;
 mod layout;
 mod pin;
 
@@ -225,8 +226,8 @@ impl Rows {
         Ok(())
     }
 
-    /// The version of `row` that is current at `tick`. For the writer, whose own stamps these are. One that was
-    /// never valid if no stamp is, or if they are equal, which no writer makes them.
+    /// The version of `row` that is current at `tick`. For the writer, whose own stamps these are: for `tick` + 1 it
+    /// is what has been written in this tick, if something has. One that was never valid if no stamp is, or if they are equal, which no writer makes them.
     pub fn current(&self, row: u32, tick: u64) -> Version {
         let [a, b] = self.load_stamps(row);
         if a == b {
@@ -259,6 +260,11 @@ impl Rows {
     pub fn amounts(&self, row: u32, version: Version, amounts: &mut [u16]) {
         let codes = layout::code_words(self.shape.len(row));
         layout::load_amounts(&self.version(row, version.index)[codes..], amounts);
+    }
+
+    /// One amount, as `codes`.
+    pub fn amount(&self, row: u32, version: Version, col: u32) -> u16 {
+        layout::load_amount(self.version(row, version.index), self.shape.len(row), col)
     }
 
     /// Writes the version of `row` that is not current at `tick` and stamps it `tick + 1`. Only the writer
@@ -314,8 +320,7 @@ impl Rows {
         let version = self.find(row, tick).ok_or(ReadError::Overtaken)?;
         let words = self.version(row, version.index);
         let code = words[col as usize / 8].load(Relaxed).to_le_bytes()[col as usize % 8];
-        let amounts = &words[layout::code_words(self.shape.len(row))..];
-        let amount = (amounts[col as usize / 4].load(Relaxed) >> (16 * (col % 4))) as u16;
+        let amount = layout::load_amount(words, self.shape.len(row), col);
         if self.unchanged(row, version) { Ok((version, code, amount)) } else { Err(ReadError::Overtaken) }
     }
 

@@ -143,6 +143,21 @@ pub fn store_amounts(words: &[AtomicU64], amounts: &[u16]) {
     }
 }
 
+/// The amount of one cell of a version of `len` cells.
+pub fn load_amount(words: &[AtomicU64], len: u32, col: u32) -> u16 {
+    let word = words[code_words(len) + col as usize / 4].load(Relaxed);
+    (word >> (16 * (col % 4))) as u16
+}
+
+/// Changes one cell of a version of `len` cells; nobody else writes the version.
+pub fn store_cell(words: &[AtomicU64], len: u32, col: u32, code: u8, amount: u16) {
+    let put = |word: &AtomicU64, mask: u64, value: u64, shift: u32| {
+        word.store(word.load(Relaxed) & !(mask << shift) | value << shift, Relaxed);
+    };
+    put(&words[col as usize / 8], 0xff, code.into(), 8 * (col % 8));
+    put(&words[code_words(len) + col as usize / 4], 0xffff, amount.into(), 16 * (col % 4));
+}
+
 /// Copies a version of `len` cells.
 pub fn load(words: &[AtomicU64], len: usize, cells: &mut Cells) {
     cells.codes.resize(len, 0);
