@@ -1,9 +1,11 @@
 //! Why operations on a world are refused.
 
 use shm::Corrupt;
+use shm::cards::CardsError;
 use shm::rows::{Fenced, PinError, RowsError};
 use thiserror::Error;
 
+use crate::factory::StoreError;
 use crate::topology::SphereError;
 use crate::world::MAX_THREADS;
 
@@ -19,6 +21,12 @@ pub enum NewWorldError {
     /// The operating system gives no more memory, or the given memory is not this world's.
     #[error("no memory: {0}")]
     Memory(#[from] RowsError),
+    /// The same for what stands on the cells.
+    #[error("no memory: {0}")]
+    Cards(#[from] CardsError),
+    /// A world with an economy has a segment for its cells and some for what stands on them; another has one.
+    #[error("the world has another number of segments than {0}")]
+    Segments(usize),
     /// The operating system gives no more threads.
     #[error("no thread pool: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -78,6 +86,18 @@ pub enum WriteError {
     /// The published tick cannot be, or what is stamped with it.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// What a tick has made has no room: [`crate::World::reserve`] was not asked.
+    #[error("no room for what the tick has made")]
+    Full,
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => WriteError::Full,
+            StoreError::Corrupt(corrupt) => WriteError::Corrupt(corrupt),
+        }
+    }
 }
 
 impl From<shm::rows::ReadError> for ReadError {

@@ -25,7 +25,7 @@ impl World {
         let mut fault = ReadError::Busy;
         for _ in 0..READ_TRIES {
             let tick = self.tick()?;
-            match ids.iter().map(|&id| self.read_cell(id, tick)).collect() {
+            match ids.iter().map(|&id| self.cell_at(id, tick)).collect() {
                 Ok(cells) => return Ok((tick, cells)),
                 Err(error) => fault = error,
             }
@@ -34,10 +34,10 @@ impl World {
         Err(fault)
     }
 
-    fn read_cell(&self, id: u32, tick: u64) -> Result<(u8, u16), ReadError> {
+    pub(crate) fn cell_at(&self, id: u32, tick: u64) -> Result<(u8, u16), ReadError> {
         let Site { row, col } = self.sphere().site(id);
         match self.rows.read_cell(row, tick, col) {
-            Ok((version, code, amount)) if version.stamp == self.since(row, tick) => {
+            Ok((version, code, amount)) if self.check_stamp(row, tick, version).is_ok() => {
                 Ok((self.kind(code, amount)?, amount))
             }
             _ => Err(self.fault(row)),

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
+use shm::cards::Cards;
 use shm::rows::{Cells, Rows, Shape};
 use shm::{Corrupt, Segment};
 
 use crate::beat::Slots;
 use crate::error::{FillError, NewWorldError, WriteError};
+use crate::factory::Factory;
 use crate::generate::{Generator, position};
 use crate::pool;
 use crate::rule::{Isa, Tables};
@@ -21,6 +23,9 @@ pub const MAX_THREADS: usize = 256;
 
 /// Cells worth a task of their own: about a tenth of a millisecond of the scalar form.
 const TASK_CELLS: usize = 8192;
+
+/// Cards that a world begins with.
+const FIRST_CARDS: usize = 1024;
 
 /// The memory of a world: ten diamonds of rows, then the poles.
 fn shape(sphere: Sphere) -> Shape {
@@ -71,18 +76,22 @@ pub struct World {
     pub(crate) tables: Tables,
     pool: Option<Arc<ThreadPool>>,
     pub(crate) rows: Rows,
+    /// Machines, players and what is theirs; none if the ruleset has no economy.
+    pub(crate) cards: Option<Cards>,
     ticker: Mutex<Ticker>,
     /// One long read of this process at a time; the pin is for one.
     pub(crate) long_read: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct Ticker {
+pub(crate) struct Ticker {
     /// Rows generated so far.
     generated: u32,
     /// Acting rows of the unpublished tick that are done.
     acted: usize,
     slots: Slots,
+    /// The working copy of what lies in the cards, once it has been loaded.
+    pub factory: Option<Factory>,
 }
 
 impl World {
@@ -98,23 +107,32 @@ impl World {
     /// ```
     pub fn new(options: WorldOptions) -> Result<Self, NewWorldError> {
         let shape = shape(Sphere::new(options.frequency)?);
-        Self::with_rows(options, Rows::private(shape)?)
+        let cards = options.ruleset.economy.is_some().then(|| Cards::private(FIRST_CARDS)).transpose()?;
+        Self::with_rows(options, Rows::private(shape)?, cards)
     }
 
-    /// The same in memory that can be handed to another process: see [`World::segment`].
+    /// The same in memory that can be handed to another process: see [`World::segments`].
     pub fn shared(options: WorldOptions) -> Result<Self, NewWorldError> {
         let shape = shape(Sphere::new(options.frequency)?);
-        Self::with_rows(options, Rows::shared(shape)?)
+        let cards = options.ruleset.economy.is_some().then(|| Cards::shared(FIRST_CARDS)).transpose()?;
+        Self::with_rows(options, Rows::shared(shape)?, cards)
     }
 
     /// Takes a world that another process made or advanced, and may advance it from now on. The options must be
-    /// those it was made with.
-    pub fn open(options: WorldOptions, segment: Segment) -> Result<Self, NewWorldError> {
+    /// those it was made with, and the segments those of [`World::segments`] there, in order.
+    pub fn open(options: WorldOptions, segments: Vec<Segment>) -> Result<Self, NewWorldError> {
         let shape = shape(Sphere::new(options.frequency)?);
-        Self::with_rows(options, Rows::open(segment, shape)?)
+        let mut segments = segments.into_iter();
+        let rows = segments.next().ok_or(NewWorldError::Segments(0))?;
+        let extents: Vec<Segment> = segments.collect();
+        if extents.is_empty() == options.ruleset.economy.is_some() {
+            return Err(NewWorldError::Segments(extents.len() + 1));
+        }
+        let cards = if extents.is_empty() { None } else { Some(Cards::open(extents)?) };
+        Self::with_rows(options, Rows::open(rows, shape)?, cards)
     }
 
-    fn with_rows(options: WorldOptions, rows: Rows) -> Result<Self, NewWorldError> {
+    fn with_rows(options: WorldOptions, rows: Rows, cards: Option<Cards>) -> Result<Self, NewWorldError> {
         let sphere = Sphere::new(options.frequency)?;
         if !(1..=MAX_THREADS).contains(&options.threads) {
             return Err(NewWorldError::Threads(options.threads));
@@ -129,6 +147,7 @@ impl World {
             tables: Tables::new(&options.ruleset),
             pool: parallel.then(|| pool::of_size(options.threads)).transpose()?,
             rows,
+            cards,
             ticker: Mutex::new(Ticker { generated, ..Ticker::default() }),
             long_read: Mutex::default(),
             options,
@@ -140,7 +159,7 @@ impl World {
         shape(sphere).bytes() as u64
     }
 
-    /// The memory, to be handed over. Whoever opens it last may advance the world; the others read.
+    /// The memory of the cells. Whoever opens it last may advance the world; the others read.
     pub fn segment(&self) -> &Segment {
         self.rows.segment()
     }
@@ -281,6 +300,10 @@ impl World {
         if ticker.generated < self.sphere.rows() {
             return Ok(Progress { tick, done: false });
         }
+        if let Some(cards) = &self.cards {
+            // Before any row is written: it looks at what is published.
+            self.loaded(cards, &mut ticker.factory)?;
+        }
         let (seed, beat) = (self.options.seed, self.options.ruleset.beat);
         while tick < target {
             let acting = ticker.slots.acting(seed, beat, self.sphere.rows(), tick);
@@ -303,6 +326,11 @@ impl World {
                 }
             }
             ticker.acted = 0;
+            if let Some(cards) = &self.cards {
+                let done = self.act_machines(cards, &mut ticker.factory, &step, acting);
+                // What was done of it is done again from what is published.
+                done.inspect_err(|_| ticker.factory = None)?;
+            }
             tick += 1;
             self.rows.publish(tick)?;
             if !go_on() {
@@ -312,7 +340,7 @@ impl World {
         stopped(tick)
     }
 
-    fn ticker(&self) -> Result<MutexGuard<'_, Ticker>, WriteError> {
+    pub(crate) fn ticker(&self) -> Result<MutexGuard<'_, Ticker>, WriteError> {
         match self.ticker.try_lock() {
             Ok(ticker) => Ok(ticker),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
@@ -344,9 +372,16 @@ impl World {
     }
 
     /// Runs `read` while nothing ticks in this process: it sees one tick's state throughout.
-    pub(crate) fn at_rest<T>(&self, read: impl FnOnce(u64) -> Result<T, Corrupt>) -> Result<T, WriteError> {
-        let _ticker = self.ticker()?;
-        Ok(read(self.tick()?)?)
+    pub(crate) fn at_rest<T>(
+        &self,
+        read: impl FnOnce(u64, Option<&Factory>) -> Result<T, Corrupt>,
+    ) -> Result<T, WriteError> {
+        let mut ticker = self.ticker()?;
+        let factory = match &self.cards {
+            Some(cards) => Some(&*self.loaded(cards, &mut ticker.factory)?),
+            None => None,
+        };
+        Ok(read(self.tick()?, factory)?)
     }
 
     /// Copies a row within [`World::at_rest`].

@@ -5,18 +5,13 @@ mod support;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hexworld::diff::DiffError;
-use hexworld::{ReadError, Segment, World, WorldOptions, WriteError};
+use hexworld::{ReadError, World, WorldOptions, WriteError};
 use proptest::prelude::*;
+use support::opened as open;
 use wire::field::{FieldError, patch};
 
 fn options(f: u32) -> WorldOptions {
     WorldOptions::new(f, 7, support::default_ruleset())
-}
-
-fn open(world: &World) -> World {
-    let fd = world.segment().fd().unwrap().try_clone_to_owned().unwrap();
-    let segment = Segment::open(fd, world.segment().len()).unwrap();
-    World::open(world.options().clone(), segment).unwrap()
 }
 
 /// Planes with amounts as bytes.

@@ -14,6 +14,9 @@ pub const MAX_INPUTS: usize = 4;
 /// Most different items in a cost.
 pub const MAX_COST: usize = 8;
 
+/// The most that a cell ever costs.
+pub const MAX_PRICE: u16 = 60_000;
+
 /// An item's id and a count.
 pub type Count = (u8, u16);
 
@@ -199,13 +202,19 @@ impl Economy {
         self.harvests.iter().find(|h| h.kind == kind)
     }
 
-    /// The price of the next cell for a player who owns `claims` cells.
-    pub fn price(&self, claims: u32) -> u32 {
-        u32::from(self.claim.base) + claims / u32::from(self.claim.every)
+    /// The price of the next cell for a player who owns `claims` cells: at most [`MAX_PRICE`].
+    pub fn price(&self, claims: u32) -> u16 {
+        let price = u32::from(self.claim.base) + claims / u32::from(self.claim.every);
+        price.min(u32::from(MAX_PRICE)) as u16
     }
 }
 
 impl Recipe {
+    /// Pieces that one craft makes, by-products included.
+    pub fn makes(&self) -> u32 {
+        [self.out, self.by].into_iter().flatten().map(|(_, n)| u32::from(n)).sum()
+    }
+
     /// The place of an item among the ingredients, and how many a craft takes.
     pub fn ingredient(&self, item: u8) -> Option<(usize, u16)> {
         self.inputs.iter().position(|i| i.0 == item).map(|n| (n, self.inputs[n].1))

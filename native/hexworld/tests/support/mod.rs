@@ -3,12 +3,13 @@
 // Each test file compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub mod plant;
 pub mod reference;
 pub mod rulesets;
 pub mod toml;
 
 use hexworld::random::mix64;
-use hexworld::{Ruleset, Sphere, World, WorldOptions};
+use hexworld::{Ruleset, Segment, Sphere, World, WorldOptions};
 use proptest::test_runner::Config;
 use reference::State;
 
@@ -32,6 +33,15 @@ pub fn world(options: WorldOptions, state: &State) -> World {
     let world = World::new(options).expect("valid options");
     world.fill(&state.kinds, &state.amounts).expect("fitting state");
     world
+}
+
+/// The same world in another mapping of its memory, as a successor opens it.
+pub fn opened(world: &World) -> World {
+    let segments = world.segments().into_iter().map(|segment| {
+        let fd = segment.fd().expect("shared").try_clone_to_owned().expect("a descriptor");
+        Segment::open(fd, segment.len()).expect("a segment")
+    });
+    World::open(world.options().clone(), segments.collect()).expect("the same world")
 }
 
 /// The published state of `world`.

@@ -1,0 +1,73 @@
+//! The field as the tick under way leaves it: the rule has acted, and what actions and machines change comes on top.
+
+use super::yard::ByNumber;
+use crate::topology::Sphere;
+use crate::world::World;
+
+/// The field between the rule's part of a tick and the end of it.
+#[derive(Debug)]
+pub(crate) struct Field<'a> {
+    world: &'a World,
+    tick: u64,
+    /// Cells that actions and machines have changed in this tick.
+    changes: ByNumber<u32, (u8, u16)>,
+    /// The same in order, each once.
+    changed: Vec<u32>,
+}
+
+impl<'a> Field<'a> {
+    pub fn new(world: &'a World, tick: u64) -> Self {
+        Field { world, tick, changes: ByNumber::default(), changed: Vec::new() }
+    }
+
+    pub fn sphere(&self) -> Sphere {
+        self.world.sphere()
+    }
+
+    /// Kind and amount.
+    pub fn cell(&self, cell: u32) -> (u8, u16) {
+        if !self.changes.is_empty()
+            && let Some(&changed) = self.changes.get(&cell)
+        {
+            return changed;
+        }
+        self.world.unpublished_cell(cell, self.tick)
+    }
+
+    pub fn kind(&self, cell: u32) -> u8 {
+        if !self.changes.is_empty()
+            && let Some(&(kind, _)) = self.changes.get(&cell)
+        {
+            return kind;
+        }
+        self.world.unpublished_kind(cell, self.tick)
+    }
+
+    /// Makes a cell something else; with amount 0 it becomes what its kind is spent to.
+    pub fn set(&mut self, cell: u32, kind: u8, amount: u16) {
+        let kind =
+            if amount == 0 { self.world.options().ruleset.kinds[usize::from(kind)].spent } else { kind };
+        if self.changes.insert(cell, (kind, amount)).is_none() {
+            self.changed.push(cell);
+        }
+    }
+
+    /// Takes `count` from a cell that has as much.
+    pub fn harvest(&mut self, cell: u32, count: u16) {
+        let (kind, amount) = self.cell(cell);
+        self.set(cell, kind, amount - count);
+    }
+
+    /// The cells changed so far, from the `from`th on.
+    pub fn changed(&self, from: usize) -> &[u32] {
+        &self.changed[from.min(self.changed.len())..]
+    }
+
+    /// The changes, by cell.
+    pub fn into_changes(self) -> Vec<(u32, u8, u16)> {
+        let mut changes: Vec<_> =
+            self.changes.into_iter().map(|(cell, (kind, amount))| (cell, kind, amount)).collect();
+        changes.sort_unstable();
+        changes
+    }
+}

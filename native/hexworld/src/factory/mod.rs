@@ -1,0 +1,225 @@
+//! Machines, players and what belongs to whom: the part of a world that players change.
+//!
+//! A tick of it comes after the field rule's part of the same tick: first the deeds of bodies that end now and the
+//! actions that were taken in, then the phases of the machines. What it changes in the field is first seen by the
+//! rule in the next tick. `docs/rules.md` says all of it in prose.
+//!
+//! The working copy is ordinary memory. Every object that a tick changes is written to the world's cards before the
+//! tick is published, and a successor begins with what was published.
+
+mod actions;
+mod batch;
+mod bodies;
+mod bytes;
+mod claims;
+mod field;
+mod machine;
+mod moves;
+mod phases;
+mod player;
+mod read;
+mod store;
+mod yard;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+pub use batch::{BatchError, Code};
+pub use player::Outcome;
+pub use read::{PlayerOutcome, SiteView};
+
+use crate::ruleset::Economy;
+use crate::topology::Sphere;
+use batch::{Action, Op};
+pub(crate) use field::Field;
+use machine::Machine;
+use moves::Moves;
+use phases::Phases;
+use player::Player;
+pub(crate) use store::{CARDS_OF_ACTION, StoreError};
+use yard::{ByNumber, Owner, Yard};
+
+/// The working copy of a world's objects.
+#[derive(Debug)]
+pub(crate) struct Factory {
+    economy: Economy,
+    sphere: Sphere,
+    yard: Yard,
+    owners: ByNumber<u32, Owner>,
+    /// By number, which is one more than the place.
+    players: Vec<Player>,
+    names: HashMap<Box<str>, u32>,
+    /// Deeds under way: the tick that ends each, and whose it is.
+    playing: BTreeSet<(u64, u32)>,
+    /// Outcomes of the world so far.
+    seq: u64,
+    /// Machines by the rows whose fires they feel.
+    rows: ByNumber<u32, Vec<u32>>,
+    /// Cells whose change the machines have yet to notice.
+    unnoticed: Vec<u32>,
+    /// Taken in with the next tick.
+    batch: Vec<Action>,
+    changed: Changed,
+}
+
+/// What a tick has changed beside machines.
+#[derive(Debug, Default)]
+struct Changed {
+    removed: HashSet<u32>,
+    owners: HashSet<u32>,
+    players: BTreeSet<u32>,
+    /// Player and slot.
+    outcomes: Vec<(u32, u32)>,
+}
+
+impl Factory {
+    /// Without any object.
+    pub fn new(economy: Economy, sphere: Sphere) -> Self {
+        Factory {
+            economy,
+            sphere,
+            yard: Yard::default(),
+            owners: ByNumber::default(),
+            players: Vec::new(),
+            names: HashMap::new(),
+            playing: BTreeSet::new(),
+            seq: 0,
+            rows: ByNumber::default(),
+            unnoticed: Vec::new(),
+            batch: Vec::new(),
+            changed: Changed::default(),
+        }
+    }
+
+    /// Takes the actions of the next tick, in the place of those taken for it before.
+    pub fn take_batch(&mut self, bytes: &[u8]) -> Result<(), BatchError> {
+        self.batch = batch::decode(&self.economy, self.sphere.cells(), bytes)?;
+        Ok(())
+    }
+
+    /// Everything after the field rule in `tick`. `acted` are the rows that the rule has written.
+    pub fn tick(&mut self, tick: u64, acted: &[u32], field: &mut Field) {
+        self.end_deeds(tick, field);
+        for action in std::mem::take(&mut self.batch) {
+            self.act(tick, field, &action);
+        }
+        self.notice_fires(acted, field);
+        let before = field.changed(0).len();
+        self.yard.begin();
+        let (economy, owners) = (&self.economy, &self.owners);
+        Phases { economy, yard: &mut self.yard, field, owners, tick }.run();
+        Moves { economy, yard: &mut self.yard, tick }.run();
+        self.unnoticed.extend_from_slice(field.changed(before));
+    }
+
+    fn act(&mut self, tick: u64, field: &mut Field, action: &Action) {
+        if let Op::Join { cell } = action.op {
+            return self.join(&action.by, cell);
+        }
+        let Some(&number) = self.names.get(&action.by) else { return };
+        if self.player(number).knows(&action.id) {
+            return;
+        }
+        if let Op::Body(deed) = action.op {
+            return self.enqueue(tick, field, number, deed, &action.id);
+        }
+        let code = match self.apply(field, number, &action.op) {
+            Ok(()) => Code::Applied,
+            Err(code) => code,
+        };
+        self.outcome(tick, number, code, &action.id);
+    }
+
+    fn join(&mut self, name: &str, cell: u32) {
+        if self.names.contains_key(name) {
+            return;
+        }
+        let number = self.players.len() as u32 + 1;
+        self.players.push(Player::new(&self.economy, number, name, cell));
+        self.names.insert(name.into(), number);
+        self.changed.players.insert(number);
+    }
+
+    fn outcome(&mut self, tick: u64, number: u32, code: Code, id: &[u8]) {
+        let outcome = Outcome { tick: tick + 1, seq: self.seq, code: code as u8, id: id.into() };
+        self.seq += 1;
+        let slot = self.player_mut(number).remember(outcome);
+        self.changed.outcomes.push((number, slot));
+    }
+
+    fn player(&self, number: u32) -> &Player {
+        &self.players[number as usize - 1]
+    }
+
+    /// A player who is about to change.
+    fn player_mut(&mut self, number: u32) -> &mut Player {
+        self.changed.players.insert(number);
+        &mut self.players[number as usize - 1]
+    }
+
+    /// Finds out which machines fires halt and heat now, where something may have changed.
+    fn notice_fires(&mut self, acted: &[u32], field: &Field) {
+        let Some(fire) = self.economy.fire else { return };
+        let mut looks: Vec<u32> = Vec::new();
+        for row in acted {
+            looks.extend(self.rows.get(row).into_iter().flatten());
+        }
+        let unnoticed = std::mem::take(&mut self.unnoticed);
+        for &cell in unnoticed.iter().chain(field.changed(0)) {
+            let beside = self.sphere.neighbours(cell);
+            looks.extend(beside.chain([cell]).filter_map(|cell| self.yard.at(cell)));
+        }
+        for n in looks {
+            self.notice(n, fire, field);
+        }
+    }
+
+    fn notice(&mut self, n: u32, fire: u8, field: &Field) {
+        let spot = self.yard.spot(n);
+        let burns = self.economy.prototypes[usize::from(spot.machine.prototype)].burns;
+        let halted = field.kind(spot.cell) == fire;
+        let hot = burns && spot.around.iter().any(|&cell| field.kind(cell) == fire);
+        if (halted, hot) != (spot.halted, spot.hot) {
+            let spot = self.yard.spot_mut(n);
+            (spot.halted, spot.hot) = (halted, hot);
+            self.yard.wake(n);
+            self.yard.wake_around(n);
+        }
+    }
+
+    /// Sets a machine up on an owned cell that has none.
+    fn set_up(&mut self, cell: u32, machine: Machine, owner: Owner) -> u32 {
+        let n = self.yard.put(self.sphere, cell, machine, owner);
+        for row in self.felt_rows(n) {
+            self.rows.entry(row).or_default().push(n);
+        }
+        self.unnoticed.push(cell);
+        self.changed.removed.remove(&cell);
+        self.yard.stir(n);
+        n
+    }
+
+    /// Takes a machine away for good.
+    fn tear_down(&mut self, n: u32) {
+        for row in self.felt_rows(n) {
+            if let Some(list) = self.rows.get_mut(&row) {
+                list.retain(|&other| other != n);
+            }
+        }
+        self.yard.wake_around(n);
+        if let Some(spot) = self.yard.take(n) {
+            self.changed.removed.insert(spot.cell);
+        }
+    }
+
+    /// The rows in which a fire would be felt by a machine: its own, and those around if it burns.
+    fn felt_rows(&self, n: u32) -> Vec<u32> {
+        let spot = self.yard.spot(n);
+        let mut rows = vec![self.sphere.site(spot.cell).row];
+        if self.economy.prototypes[usize::from(spot.machine.prototype)].burns {
+            rows.extend(spot.around.iter().map(|&cell| self.sphere.site(cell).row));
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        rows
+    }
+}

@@ -1,0 +1,206 @@
+//! The factories whose numbers are known: each was computed by a model of its own, tick by tick.
+
+mod support;
+
+use hexworld::random::mix64;
+use hexworld::{World, WorldOptions};
+use proptest::prelude::*;
+use support::plant::{Batch, Plant, still_ruleset};
+use support::{advance, cases, opened};
+
+/// The gear works: 21 machines from three ores to gears and bricks.
+fn gear_works() -> Plant {
+    let ore = |at| (at, "ferrite", 65535);
+    let plant = Plant::new(&[
+        ore((-3, -1)),
+        ore((-4, 1)),
+        ore((-2, -1)),
+        ore((-3, 1)),
+        ((3, -3), "peat", 400),
+        ((-1, 2), "peat", 400),
+        ((0, 3), "peat", 400),
+    ]);
+    plant.build(&[
+        ((-3, -1), "extractor", 5, "mine_ore"),
+        ((-4, 1), "extractor", 1, "mine_ore"),
+        ((-2, -1), "extractor", 5, "mine_ore"),
+        ((-3, 1), "extractor", 1, "mine_ore"),
+        ((-3, 0), "conveyor", 0, ""),
+        ((-2, 0), "conveyor", 0, ""),
+        ((-1, 0), "conveyor", 0, ""),
+        ((0, 0), "splitter", 0, ""),
+        ((1, -1), "furnace", 5, "smelt_iron"),
+        ((0, 1), "furnace", 1, "smelt_iron"),
+        ((1, 0), "mill", 0, "cut_gear"),
+        ((2, 0), "depot", 0, ""),
+        ((2, -1), "dynamo", 0, ""),
+        ((3, -3), "extractor", 4, "cut_peat"),
+        ((2, -2), "splitter", 4, ""),
+        ((-1, 2), "extractor", 1, "cut_peat"),
+        ((0, 2), "conveyor", 0, ""),
+        ((1, 2), "furnace", 0, "slag_brick"),
+        ((2, 2), "depot", 0, ""),
+        ((1, 3), "extractor", 2, "dig_stone"),
+        ((0, 3), "extractor", 1, "cut_peat"),
+    ]);
+    plant
+}
+
+#[test]
+fn the_gear_works_makes_exactly_what_was_computed() {
+    let plant = gear_works();
+    assert_eq!(plant.first_arrival((2, 2), "brick", 300), Some(213));
+    assert_eq!(plant.first_arrival((2, 0), "gear", 300), Some(245));
+    plant.run(10_000);
+    assert_eq!(plant.stored((2, 0), "gear"), 163);
+    assert_eq!(plant.stored((2, 2), "brick"), 164);
+    for at in [(-3, -1), (-4, 1), (-2, -1), (-3, 1), (1, 3)] {
+        assert_eq!(plant.counters(at)[0], 166, "{at:?}");
+    }
+    let furnaces = [(0, 1), (1, -1), (1, 2)].map(|at| plant.counters(at));
+    assert_eq!([furnaces[0][0], furnaces[1][0]], [165, 164]);
+    assert_eq!(furnaces[1][1], 154);
+    assert_eq!(plant.slots((1, -1))[5], 10);
+    assert_eq!([(3, -3), (-1, 2), (0, 3)].map(|at| plant.counters(at)[0]), [101, 56, 55]);
+    assert_eq!(furnaces.map(|counters| counters[2]), [42, 42, 42]);
+    assert_eq!(plant.lit((2, -1)), 41);
+}
+
+/// Draws numbers below a bound.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = mix64(self.0.wrapping_add(0x9e37_79b9_7f4a_7c15));
+        (self.0 >> 16) as usize % bound
+    }
+}
+
+/// What two players might do in a tick, mostly within a few steps of each other.
+fn actions(draw: &mut Draw, world: &World, tick: u64) -> Vec<Vec<u8>> {
+    let economy = world.options().ruleset.economy.as_ref().expect("an economy");
+    let sphere = world.sphere();
+    let near = |draw: &mut Draw| {
+        let mut cell = 2 * 576 + 11 * 24 + 11;
+        for _ in 0..draw.below(5) {
+            cell = sphere.neighbour(cell, draw.below(6) as u8).unwrap_or(cell);
+        }
+        cell
+    };
+    (0..draw.below(12))
+        .map(|n| {
+            let mut batch = Batch::new(economy, ["ann", "ben"][draw.below(2)]);
+            let (cell, item) = (near(draw), draw.below(economy.items.len()));
+            let item = economy.items[item].name.clone();
+            let id = format!("{tick}.{n}");
+            let to = cell.to_le_bytes();
+            match draw.below(14) {
+                0 => batch.push_as(&id, 1, &[&to]),
+                1 => batch.push_as(&id, 2, &[&to]),
+                2 | 3 => batch.push_as(&id, 3, &[&to]),
+                4 => batch.push_as(&id, [4, 6][draw.below(2)], &[&to]),
+                5..=7 => {
+                    let prototype = draw.below(economy.prototypes.len()) as u8;
+                    batch.push_as(&id, 5, &[&to, &[prototype, draw.below(6) as u8]])
+                }
+                8 => batch.push_as(&id, 7, &[&to, &[draw.below(6) as u8]]),
+                9 | 10 => {
+                    let recipe = draw.below(economy.recipes.len()) as u8;
+                    let filter = [255, economy.item(&item).expect("an item")][draw.below(2)];
+                    batch.push_as(&id, 8, &[&to, &[recipe, filter]])
+                }
+                11 => batch.push_as(&id, 12, &[&to, &[3], b"ben"]),
+                12 => batch.push_as(&id, 11, &[&[draw.below(economy.recipes.len()) as u8], &[2, 0]]),
+                _ => {
+                    let fields: [&[u8]; 3] = [&to, &[economy.item(&item).expect("an item")], &[3, 0]];
+                    batch.push_as(&id, 9 + draw.below(2) as u8, &fields)
+                }
+            };
+            batch.actions().remove(0)
+        })
+        .collect()
+}
+
+fn batch(actions: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = (actions.len() as u16).to_le_bytes().to_vec();
+    for action in actions {
+        bytes.extend((action.len() as u16).to_le_bytes());
+        bytes.extend(action);
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    /// Sleeping machines and a working copy in memory are nobody's business: a successor that begins anew from what
+    /// was published, with all machines awake, in every tick, comes to the same.
+    #[test]
+    fn a_successor_in_every_tick_changes_nothing(seed: u64) {
+        let mut options = WorldOptions::new(24, seed, still_ruleset());
+        options.ruleset.beat = 16;
+        let kept = World::shared(options.clone()).unwrap();
+        let mut renewed = World::shared(options).unwrap();
+        let cells = kept.sphere().cells() as usize;
+        let mut draw = Draw(seed);
+        let kinds: Vec<u8> = (0..cells).map(|_| draw.below(8) as u8).collect();
+        let amounts: Vec<u16> = kinds.iter().map(|_| 1 + draw.below(6) as u16).collect();
+        kept.fill(&kinds, &amounts).unwrap();
+        renewed.fill(&kinds, &amounts).unwrap();
+        for tick in 0..160 {
+            let mut actions = if tick < 60 { actions(&mut draw, &kept, tick) } else { Vec::new() };
+            if tick == 0 {
+                let economy = kept.options().ruleset.economy.as_ref().unwrap();
+                for name in ["ann", "ben"] {
+                    let mut joins = Batch::new(economy, name);
+                    joins.join(2 * 576 + 11 * 24 + 11);
+                    actions.insert(0, joins.actions().remove(0));
+                }
+            }
+            for world in [&kept, &renewed] {
+                world.reserve(actions.len()).unwrap();
+                world.act(tick, &batch(&actions)).unwrap();
+                advance(world, tick + 1);
+            }
+            prop_assert_eq!(kept.digest().unwrap(), renewed.digest().unwrap(), "tick {}", tick);
+            renewed = opened(&renewed);
+            prop_assert_eq!(renewed.check(), Ok((tick + 1, true)));
+        }
+        prop_assert_eq!(kept.outcomes(0).unwrap(), renewed.outcomes(0).unwrap());
+    }
+}
+
+/// The random actions above are worth something: most things happen and most refusals are met.
+#[test]
+fn random_actions_do_and_are_refused_most_things() {
+    let mut codes = std::collections::BTreeMap::new();
+    let mut machines = 0;
+    for seed in 0..12 {
+        let world = World::new(WorldOptions::new(24, seed, still_ruleset())).unwrap();
+        let mut draw = Draw(seed);
+        let cells = world.sphere().cells() as usize;
+        let kinds: Vec<u8> = (0..cells).map(|_| draw.below(8) as u8).collect();
+        world.fill(&kinds, &vec![3; cells]).unwrap();
+        for tick in 0..60 {
+            let mut actions = actions(&mut draw, &world, tick);
+            if tick == 0 {
+                let economy = world.options().ruleset.economy.as_ref().unwrap();
+                for name in ["ann", "ben"] {
+                    let mut joins = Batch::new(economy, name);
+                    joins.join(2 * 576 + 11 * 24 + 11);
+                    actions.insert(0, joins.actions().remove(0));
+                }
+            }
+            world.reserve(actions.len()).unwrap();
+            world.act(tick, &batch(&actions)).unwrap();
+            advance(&world, tick + 1);
+            for found in world.outcomes(tick).unwrap() {
+                *codes.entry(found.outcome.code).or_insert(0) += 1;
+            }
+        }
+        let all: Vec<u32> = (0..world.sphere().cells()).collect();
+        machines += world.sites(&all).unwrap().1.iter().filter(|site| site.machine.is_some()).count();
+    }
+    assert!(codes.len() >= 12 && codes[&0] > 300, "{codes:?}");
+    assert!(machines > 80, "{machines} machines");
+}
