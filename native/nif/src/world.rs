@@ -1,5 +1,7 @@
 //! `world_*`: worlds in the memory of the BEAM, as resources.
 
+mod objects;
+
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -88,6 +90,23 @@ fn write_error(env: Env, fault: WriteError) -> Term {
         WriteError::Busy => error(env, atoms::busy()),
         WriteError::Fenced(_) => error(env, atoms::closed()),
         WriteError::Corrupt(_) => error(env, atoms::corrupt_peer()),
+        WriteError::Full => error(env, atoms::out_of_memory()),
+    }
+}
+
+fn new_error(env: Env, fault: NewWorldError) -> Term {
+    match fault {
+        NewWorldError::Sphere(_) => error(env, atoms::out_of_range()),
+        NewWorldError::Memory(fault) if fault.out_of_files() => {
+            error(env, (atoms::no_shared_memory(), fault.to_string()))
+        }
+        NewWorldError::Cards(fault) if fault.out_of_files() => {
+            error(env, (atoms::no_shared_memory(), fault.to_string()))
+        }
+        NewWorldError::Memory(_) | NewWorldError::Cards(_) | NewWorldError::Segments(_) => {
+            error(env, atoms::out_of_memory())
+        }
+        NewWorldError::Threads(_) | NewWorldError::Pool(_) => error(env, atoms::threads()),
     }
 }
 
@@ -113,12 +132,7 @@ fn world_new<'a>(
             env.monitor(&handle, &env.pid());
             (atoms::ok(), handle).encode(env)
         }
-        Err(NewWorldError::Sphere(_)) => error(env, atoms::out_of_range()),
-        Err(NewWorldError::Memory(fault)) if fault.out_of_files() => {
-            error(env, (atoms::no_shared_memory(), fault.to_string()))
-        }
-        Err(NewWorldError::Memory(_)) => error(env, atoms::out_of_memory()),
-        Err(NewWorldError::Threads(_) | NewWorldError::Pool(_)) => error(env, atoms::threads()),
+        Err(fault) => new_error(env, fault),
     }
 }
 
@@ -245,14 +259,29 @@ fn world_handover<'a>(
     ring: ResourceArc<Ring>,
     id: u64,
 ) -> Term<'a> {
+    hand_over(env, &handle, &ring, id, usize::MAX)
+}
+
+/// The same for the last `count` segments, which have been made since.
+#[rustler::nif(schedule = "DirtyIo")]
+fn world_handover_extents<'a>(
+    env: Env<'a>,
+    handle: ResourceArc<Handle>,
+    ring: ResourceArc<Ring>,
+    id: u64,
+    count: usize,
+) -> Term<'a> {
+    hand_over(env, &handle, &ring, id, count)
+}
+
+fn hand_over<'a>(env: Env<'a>, handle: &Handle, ring: &Ring, id: u64, count: usize) -> Term<'a> {
     match handle.world() {
         Ok(world) => {
-            let segment = world.segment();
-            let sent = match segment.fd() {
-                Some(fd) => ring.hand_over(id, &[(fd, segment.len())]),
-                None => Err(HandoverError::Closed),
-            };
-            ring::handed_over(env, sent)
+            let segments = world.segments();
+            let last = &segments[segments.len().saturating_sub(count)..];
+            let fds: Option<Vec<_>> =
+                last.iter().map(|segment| Some((segment.fd()?, segment.len()))).collect();
+            ring::handed_over(env, fds.map_or(Err(HandoverError::Closed), |fds| ring.hand_over(id, &fds)))
         }
         Err(closed) => error(env, closed),
     }

@@ -8,9 +8,12 @@
 //! | `stats` | `#{worlds, os_pid, version}` |
 //! | `{connect, Path}` | `ok`: connected to the Unix socket over which segments come |
 //! | `serve` | `ok`: has taken the call segments that were sent there, and answers requests |
-//! | `{open_world, Id, Frequency, Seed, Threads, Ruleset}` | `ok`: has taken the segment of that tag |
+//! | `{open_world, Id, Frequency, Seed, Threads, Ruleset}` | `ok`: has taken the segments of that tag |
+//! | `{extend_world, Id}` | `ok`: has taken further segments of that tag |
+//! | `{act, Id, Tick, Batch}` | `ok`: takes these actions in when it executes that tick, the next one |
 //!
-//! `Seed` is a binary of 8 bytes, big-endian; `Ruleset` is its text. A refusal is `{error, Sentence}`.
+//! `Seed` is a binary of 8 bytes, big-endian; `Ruleset` is its text; `Batch` is that of `hexworld::factory`. A refusal
+//! is `{error, Sentence}`.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -22,6 +25,7 @@ use std::time::Duration;
 
 use dist::term::{as_atom, as_binary, as_int, as_tuple, atom, binary, int, map, tuple};
 use dist::{Event, Node, Term, program};
+use hexworld::factory::BatchError;
 use hexworld::{NewWorldError, Ruleset, RulesetError, Segment, World, WorldOptions};
 use shm::calls::{self, CallsError};
 use shm::handover::{self, HandoverError};
@@ -48,12 +52,14 @@ enum Refusal {
     Calls(#[from] CallsError),
     #[error("segment: {0}")]
     Open(#[from] shm::OpenError),
-    #[error("a world has one segment, not {0}")]
-    Segments(usize),
     #[error("line {}: {}", .0.line, .0.reason)]
     Ruleset(#[from] RulesetError),
     #[error("{0}")]
     World(#[from] NewWorldError),
+    #[error("there is no world {0} here")]
+    NoWorld(u64),
+    #[error("{0}")]
+    Batch(#[from] BatchError),
 }
 
 struct Control {
@@ -94,6 +100,8 @@ impl Control {
                 self.connect(Path::new(path.ok_or(Refusal::Unknown)?))
             }
             (_, Some([name, arguments @ ..])) if as_atom(name) == Some("open_world") => self.open(arguments),
+            (_, Some([name, id])) if as_atom(name) == Some("extend_world") => self.extend(id),
+            (_, Some([name, id, tick, batch])) if as_atom(name) == Some("act") => self.act(id, tick, batch),
             _ => Err(Refusal::Unknown),
         }
     }
@@ -150,10 +158,33 @@ impl Control {
         else {
             return Err(Refusal::Unknown);
         };
-        let [(fd, len)] =
-            <[_; 1]>::try_from(self.take(id)?).map_err(|found| Refusal::Segments(found.len()))?;
         let options = WorldOptions { threads, ..WorldOptions::new(frequency, seed, Ruleset::parse(text)?) };
-        self.worlds.put(id, World::open(options, Segment::open(fd, len)?)?);
+        let segments = self.segments(id)?;
+        self.worlds.put(id, World::open(options, segments)?);
+        Ok(atom("ok"))
+    }
+
+    fn segments(&mut self, id: u64) -> Result<Vec<Segment>, Refusal> {
+        self.take(id)?.into_iter().map(|(fd, len)| Ok(Segment::open(fd, len)?)).collect()
+    }
+
+    fn world(&self, id: &Term) -> Result<(u64, Arc<World>), Refusal> {
+        let id = as_int(id).ok_or(Refusal::Unknown)? as u64;
+        Ok((id, self.worlds.get(id).ok_or(Refusal::NoWorld(id))?))
+    }
+
+    fn extend(&mut self, id: &Term) -> Result<Term, Refusal> {
+        let (id, world) = self.world(id)?;
+        for segment in self.segments(id)? {
+            world.attach(segment)?;
+        }
+        Ok(atom("ok"))
+    }
+
+    fn act(&self, id: &Term, tick: &Term, batch: &Term) -> Result<Term, Refusal> {
+        let (_, world) = self.world(id)?;
+        let tick = as_int(tick).and_then(|tick| tick.try_into().ok()).ok_or(Refusal::Unknown)?;
+        world.act(tick, as_binary(batch).ok_or(Refusal::Unknown)?)?;
         Ok(atom("ok"))
     }
 }
