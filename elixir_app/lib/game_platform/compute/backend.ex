@@ -1,7 +1,7 @@
 defmodule GamePlatform.Compute.Backend do
   @moduledoc false
   # What a compute backend does. One process owns the state and makes all calls; what `reader/1` returns may
-  # be given to `tick/1`, `cells/2` and `diff/2` by any process.
+  # be given to `tick/1`, `cells/2`, `diff/2`, `sites/2`, `players/1` and `outcomes/2` by any process.
   #
   # Long work comes in slices of about `slice_us` microseconds, so that the owner can answer and give
   # up in between; a tick that a slice ends in goes on in the next one.
@@ -39,10 +39,30 @@ defmodule GamePlatform.Compute.Backend do
   @doc "What has changed since a tick, in the form of `native/hexworld/src/diff.rs`."
   @callback diff(state, since :: non_neg_integer) ::
               {:ok, binary} | {:error, {:future, tick :: non_neg_integer} | term}
+  @doc "The actions of a tick, taken in when it is executed; for a tick that has passed, ignored. Given again, they replace."
+  @callback act(state, tick :: non_neg_integer, batch :: binary) :: {:ok, state} | {:error, term}
+  @doc "Cells by id with their machines' canonical bytes and their owners (0: nobody), all at one tick."
+  @callback sites(state, [non_neg_integer]) ::
+              {:ok, tick :: non_neg_integer,
+               [{0..7, 0..65535, binary | nil, owner :: non_neg_integer, grant :: non_neg_integer}]}
+              | {:error, term}
+  @doc "The players' canonical bytes by number."
+  @callback players(state) :: {:ok, [binary]} | {:error, term}
+  @doc "What became of actions, of the results still kept those seen after tick `since`, in order of `seq`."
+  @callback outcomes(state, since :: non_neg_integer) ::
+              {:ok,
+               [
+                 {player :: pos_integer, tick :: pos_integer, seq :: non_neg_integer, code :: 0..23,
+                  action_id :: binary}
+               ]}
+              | {:error, term}
   @doc "Called when a read answered `:corrupt_peer`: makes the world whole again."
   @callback repair(state) :: {:ok, state} | {:error, term}
   @doc "What any process can read published cells and ticks with, or nil if only the owner can."
   @callback reader(state) :: term
   @doc "Gives everything back."
   @callback close(state) :: :ok
+
+  # Until every backend has them.
+  @optional_callbacks act: 3, sites: 2, players: 1, outcomes: 2
 end

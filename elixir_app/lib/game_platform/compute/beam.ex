@@ -5,7 +5,8 @@ defmodule GamePlatform.Compute.Beam do
 
   @behaviour GamePlatform.Compute.Backend
 
-  alias GamePlatform.Compute.Beam.{Generator, Rule, Topology}
+  alias GamePlatform.Compute.Beam.{Factory, Generator, Rule, Topology}
+  alias GamePlatform.Compute.Beam.Factory.Codec
   alias GamePlatform.Native
 
   # Peak while a world is generated, measured on OTP 25: the map, and what its garbage collection copies.
@@ -30,7 +31,9 @@ defmodule GamePlatform.Compute.Beam do
        # Generation under way: the next row and what the noise remembers.
        generated: {0, %{}},
        # A tick under way: the rows still to act and the cells that those before have changed.
-       acting: nil
+       acting: nil,
+       # Owners, players and machines; nil if the ruleset has no economy.
+       factory: Factory.new(ruleset, f)
      }}
   end
 
@@ -95,14 +98,19 @@ defmodule GamePlatform.Compute.Beam do
   defp step(%{acting: {[], changed}} = state) do
     {_, by_slot} = state.slots
     acted = Map.get(by_slot, rem(state.tick, state.ruleset["beat"]), [])
-    stamps = Enum.reduce(acted, state.stamps, &Map.put(&2, &1, state.tick + 1))
-    %{state | tick: state.tick + 1, acting: nil, cells: Enum.into(changed, state.cells), stamps: stamps}
+    {factory, cells, touched} = work(state.factory, state.tick, Enum.into(changed, state.cells))
+    rows = acted ++ Enum.map(touched, &Topology.row(state.f, &1))
+    stamps = Enum.reduce(rows, state.stamps, &Map.put(&2, &1, state.tick + 1))
+    %{state | tick: state.tick + 1, acting: nil, cells: cells, stamps: stamps, factory: factory}
   end
 
   defp step(%{acting: {[row | rows], changed}} = state) do
     cells = Rule.act(state.ruleset, state.seed, state.f, state.tick, row, state.cells)
     %{state | acting: {rows, cells ++ changed}}
   end
+
+  defp work(nil, _, cells), do: {nil, cells, []}
+  defp work(factory, tick, cells), do: Factory.step(factory, tick, cells)
 
   defp deadline(slice_us), do: System.monotonic_time(:microsecond) + slice_us
   defp over?(deadline), do: System.monotonic_time(:microsecond) >= deadline
@@ -117,12 +125,42 @@ defmodule GamePlatform.Compute.Beam do
     chunks =
       for ids <- Topology.chunks(state.f) do
         bytes = for id <- ids, {kind, amount} = state.cells[id], into: <<>>, do: <<kind, amount::16-little>>
-        Native.hash_blake3(bytes)
+        sites = if state.factory, do: Codec.chunk(state.factory, ids), else: []
+        Native.hash_blake3(IO.iodata_to_binary([bytes | sites]))
       end
 
     header = <<"gpw1", state.f::32-little, state.tick::64-little, state.seed::64-little, state.hash::binary>>
-    {:ok, Native.hash_blake3(IO.iodata_to_binary([header | chunks])), state}
+    people = if state.factory, do: Codec.people(state.factory), else: []
+    {:ok, Native.hash_blake3(IO.iodata_to_binary([header, chunks | people])), state}
   end
+
+  @impl true
+  def act(%{factory: nil}, _, _), do: {:error, :no_economy}
+  def act(%{tick: published} = state, tick, _) when tick < published, do: {:ok, state}
+
+  def act(state, tick, batch) do
+    with {:ok, factory} <- Factory.act(state.factory, tick, batch), do: {:ok, %{state | factory: factory}}
+  end
+
+  @impl true
+  def sites(state, ids) do
+    sites =
+      for id <- ids do
+        {kind, amount} = state.cells[id]
+        {machine, owner, grant} = if state.factory, do: Factory.site(state.factory, id), else: {nil, 0, 0}
+        {kind, amount, machine, owner, grant}
+      end
+
+    {:ok, state.tick, sites}
+  end
+
+  @impl true
+  def players(%{factory: nil}), do: {:ok, []}
+  def players(state), do: {:ok, Factory.players(state.factory)}
+
+  @impl true
+  def outcomes(%{factory: nil}, _), do: {:ok, []}
+  def outcomes(state, since), do: {:ok, Factory.outcomes(state.factory, since)}
 
   @impl true
   def tick(state), do: {:ok, state.tick}

@@ -24,6 +24,9 @@ defmodule GamePlatform.Compute.Beam.Topology do
   def id(f, :south_pole), do: 10 * f * f + 1
   def id(f, {d, i, j}), do: d * f * f + (i - 1) * f + j
 
+  def row(f, id) when id < 10 * f * f, do: div(id, f)
+  def row(f, id), do: 10 * f + id - 10 * f * f
+
   # The ids around a cell in order of direction: six, or five at a pentagon.
   def neighbours(f, id) do
     case place(f, id) do
