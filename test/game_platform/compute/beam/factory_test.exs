@@ -60,5 +60,686 @@ defmodule GamePlatform.Compute.Beam.FactoryTest do
 
       assert field_at(site, {1, 3}) == {"rock", 400}
     end
+
+    test "twenty conveyors deliver item k in tick 80 + 5k" do
+      site = for q <- 1..20, reduce: new(f: 48), do: (site -> machine(site, {q - 12, 0}, "conveyor", 0))
+      site = site |> source({-12, 0}, 0, "gear") |> machine({9, 0}, "depot", 0)
+      {site, gears} = arrivals(site, 3_200, {9, 0}, "gear")
+      assert gears == Enum.take_every(80..3_075, 5)
+      assert held(site, {9, 0}, "gear") == 600
+    end
+
+    test "a splitter parts what comes evenly in two, and in three" do
+      site = new() |> source({-1, 0}, 0, "gear") |> machine({0, 0}, "splitter", 0)
+      sides = [{1, -1}, {1, 0}, {0, 1}]
+      depots = fn sides -> for at <- sides, reduce: site, do: (site -> machine(site, at, "depot", 0)) end
+
+      two = depots.([{1, -1}, {0, 1}]) |> run(2_004)
+      # 4 a second come, 2 a second go to each side.
+      assert for(at <- [{1, -1}, {0, 1}], do: held(two, at, "gear")) == [200, 200]
+
+      three = depots.(sides) |> run(1_504)
+      assert for(at <- sides, do: held(three, at, "gear")) == [100, 100, 100]
+      # Left first, then front, then right.
+      first = depots.(sides) |> run(14)
+      assert for(at <- sides, do: held(first, at, "gear")) == [1, 1, 0]
+    end
+
+    test "saturated inputs each get exactly their part, however many" do
+      sides = [{-1, 0}, {-1, 1}, {0, -1}, {0, 1}, {1, -1}]
+      items = ~w(gear wire cord iron brick)
+      towards = %{{-1, 0} => 0, {-1, 1} => 1, {0, -1} => 5, {0, 1} => 2, {1, -1} => 4}
+
+      for k <- 1..5, set <- [Enum.take(sides, k), Enum.take(sides, -k)] do
+        site =
+          for {at, item} <- Enum.zip(set, items),
+              reduce: new() |> machine({0, 0}, "conveyor", 0) |> machine({1, 0}, "depot", 0) do
+            site -> source(site, at, towards[at], item)
+          end
+
+        site = run(site, 5 * 20 * k)
+
+        assert for(item <- Enum.take(items, k), do: held(site, {1, 0}, item) in [20, 19]) ==
+                 List.duplicate(true, k)
+
+        left = for at <- set, do: 1_000_000 - Enum.sum(Map.values(machine_at(site, at).items))
+        assert left == List.duplicate(20, k)
+      end
+    end
+
+    test "two belts merge 100 to 100" do
+      belts = fn site, r, from ->
+        for q <- from..-1//1, reduce: site, do: (site -> machine(site, {q, r}, "conveyor", 0))
+      end
+
+      site =
+        new()
+        |> belts.(0, -4)
+        |> source({-5, 0}, 0, "gear")
+        |> source({-4, 3}, 1, "wire")
+        |> machine({-3, 2}, "conveyor", 1)
+        |> machine({-2, 1}, "conveyor", 0)
+        |> machine({-1, 1}, "conveyor", 1)
+        |> machine({0, 0}, "conveyor", 0)
+        |> machine({1, 0}, "depot", 0)
+        |> run(100)
+
+      before = {held(site, {1, 0}, "gear"), held(site, {1, 0}, "wire")}
+      site = run(site, 1_000)
+
+      assert {held(site, {1, 0}, "gear") - elem(before, 0), held(site, {1, 0}, "wire") - elem(before, 1)} ==
+               {100, 100}
+    end
+
+    test "a cell that takes one item every 60 ticks starves neither side" do
+      sides = [{{-1, 0}, 0}, {{0, -1}, 5}, {{-1, 1}, 1}, {{0, 1}, 2}]
+
+      for {first, d1} <- sides, {second, d2} <- sides, first < second do
+        site =
+          new()
+          |> machine({0, 0}, "mill", 0, recipe: "draw_wire")
+          |> machine({1, 0}, "depot", 0)
+          |> machine({1, -1}, "dynamo", 0, burn: 1_000_000)
+          |> source(first, d1, "iron")
+          |> source(second, d2, "iron")
+          |> run(12_000)
+
+        given = for at <- [first, second], do: 1_000_000 - Enum.sum(Map.values(machine_at(site, at).items))
+        assert abs(Enum.at(given, 0) - Enum.at(given, 1)) <= 1
+        assert Enum.sum(given) in 200..204
+      end
+    end
+
+    test "a crossing carries twelve items a second" do
+      lanes = [{{-1, 0}, 0, {1, 0}}, {{-1, 1}, 1, {1, -1}}, {{0, 1}, 2, {0, -1}}]
+
+      site =
+        for {from, d, to} <- lanes, reduce: machine(new(), {0, 0}, "crossing", 0) do
+          site -> site |> source(from, d, "gear") |> machine(to, "depot", 0)
+        end
+
+      site = run(site, 1_004)
+      assert for({_, _, to} <- lanes, do: held(site, to, "gear")) == [200, 200, 200]
+    end
+
+    test "spores breed for ever, one back for one that goes on" do
+      for {spores, expected} <- [{1, 122}, {2, 165}] do
+        site =
+          new()
+          |> machine({0, 0}, "still", 0, recipe: "breed_spore")
+          |> fill({0, 0}, "spore", spores)
+          |> machine({1, 0}, "splitter", 0)
+          |> machine({2, 0}, "depot", 0)
+          |> machine({2, -1}, "conveyor", 2)
+          |> machine({2, -2}, "conveyor", 3)
+          |> machine({1, -2}, "conveyor", 4)
+          |> machine({0, -1}, "conveyor", 5)
+          |> machine({1, -1}, "dynamo", 0, burn: 1_000_000)
+          |> field({-1, 0}, "moss")
+          |> machine({-1, 0}, "extractor", 0, recipe: "mow_fibre")
+          |> field({-1, 1}, "moss")
+          |> machine({-1, 1}, "extractor", 1, recipe: "mow_fibre")
+          |> field({0, 1}, "water")
+          |> machine({0, 1}, "pump", 2)
+
+        {site, [first | _]} = arrivals(site, 10_000, {2, 0}, "spore")
+        assert {spores, first, held(site, {2, 0}, "spore")} == {spores, 132, expected}
+      end
+    end
+
+    test "a furnace beside fire needs no fuel, and one in it halts" do
+      site = new() |> machine({0, 0}, "furnace", 0) |> fill({0, 0}, "ore", 4) |> field({0, 1}, "ember")
+      warm = run(site, 61)
+      assert {machine_at(warm, {0, 0}).made, machine_at(warm, {0, 0}).out} == {1, 1}
+      # What burns in it is not touched.
+      fuelled = site |> fill({0, 0}, "peat", 3) |> run(61)
+      assert %{made: 1, fuel_count: 3, burn: 0, lit: 0} = machine_at(fuelled, {0, 0})
+
+      cold = site |> field({0, 1}, "rock") |> run(61)
+      assert %{made: 0, progress: 0} = machine_at(cold, {0, 0})
+
+      inside = site |> field({0, 0}, "ember") |> run(61)
+      assert machine_at(inside, {0, 0}) == machine_at(site, {0, 0})
+      # It goes on when the fire has passed.
+      assert %{made: 1} = inside |> field({0, 0}, "rock") |> run(61) |> machine_at({0, 0})
+    end
+
+    test "machines that ask for the same cell take turns, and leave the last unit" do
+      site =
+        new()
+        |> field({0, 0}, "peat", 8)
+        |> machine({0, 0}, "extractor", 0, recipe: "cut_peat")
+        |> machine({-1, 0}, "extractor", 3, recipe: "cut_peat")
+        |> machine({0, 1}, "extractor", 5, recipe: "cut_peat")
+
+      # Slots move on with the tick: in tick 0 the slot of direction 0 is first, then 1 … 5 and the cell itself.
+      # {-1, 0} lies in direction 3, {0, 1} in direction 5, {0, 0} itself is slot 6.
+      begun = fn site -> for at <- [{-1, 0}, {0, 1}, {0, 0}], do: machine_at(site, at).progress != nil end
+      assert begun.(run(site, 1)) == [true, false, false]
+      assert begun.(run(site, 2)) == [true, true, false]
+      assert begun.(run(site, 3)) == [true, true, true]
+      assert begun.(run(%{site | tick: 5}, 1)) == [false, true, false]
+      assert begun.(run(%{site | tick: 6}, 1)) == [false, false, true]
+
+      site = run(site, 1_000)
+      assert field_at(site, {0, 0}) == {"peat", 1}
+      assert Enum.sum(for at <- [{-1, 0}, {0, 1}, {0, 0}], do: machine_at(site, at).made) == 7
+    end
+
+    test "pumps and rakes take the last unit, quarries take none" do
+      pump = new() |> field({0, 1}, "water", 2) |> machine({0, 0}, "pump", 0) |> run(300)
+      assert {field_at(pump, {0, 1}), machine_at(pump, {0, 0}).made} == {{"rock", 0}, 2}
+
+      rake =
+        new()
+        |> field({0, 1}, "ember", 1)
+        |> machine({0, 0}, "extractor", 0, recipe: "rake_cinder")
+        |> run(100)
+
+      assert {field_at(rake, {0, 1}), held(rake, {0, 0}, "cinder")} == {{"rock", 0}, 1}
+
+      quarry = new() |> machine({0, 0}, "extractor", 0, recipe: "dig_stone") |> run(2_000)
+      assert {field_at(quarry, {0, 0}), held(quarry, {0, 0}, "stone")} == {{"rock", 0}, 10}
+    end
+
+    test "dynamos add up to two, and light only for work that is there" do
+      extractor = fn site -> machine(site, {0, 0}, "extractor", 0, recipe: "dig_stone") end
+      site = new() |> extractor.()
+      dynamos = [{1, 0}, {0, 1}, {-1, 0}]
+
+      for n <- 0..3 do
+        driven =
+          for at <- Enum.take(dynamos, n), reduce: site do
+            site -> machine(site, at, "dynamo", 0, burn: 60_000)
+          end
+
+        # A tick to begin, then 60 work for each of up to ten pieces.
+        assert {n, machine_at(run(driven, 121), {0, 0}).made} == {n, min(n, 2) * 2 + 2}
+      end
+
+      # A piece burns to its end, even when the work is done.
+      site = new() |> machine({0, 0}, "mill", 0) |> machine({1, -1}, "dynamo", 0) |> fill({1, -1}, "peat", 3)
+      assert %{burn: 0, fuel_count: 3, lit: 0} = machine_at(run(site, 10), {1, -1})
+      site = site |> fill({0, 0}, "iron", 2) |> run(62)
+      assert %{made: 1, progress: nil} = machine_at(site, {0, 0})
+      assert %{fuel_count: 2, lit: 1, burn: 179} = machine_at(site, {1, -1})
+      assert %{fuel_count: 2, lit: 1, burn: 0} = machine_at(run(site, 400), {1, -1})
+    end
+
+    test "what is fuel and ingredient goes where it is missed" do
+      site = new() |> machine({0, 0}, "furnace", 0, recipe: "char_wood") |> source({-1, 0}, 0, "wood")
+      states = for n <- [1, 6, 11, 16, 21, 26, 31, 36, 41], do: machine_at(run(site, n), {0, 0})
+      # Fuel first, then two that begin a craft. That lights the fuel, so the next is fuel again; then four
+      # wait for two crafts, and the rest is fuel.
+      assert for(m <- states, do: {m.fuel_count, m.progress != nil, hd(m.inputs)}) ==
+               [
+                 {1, false, 0},
+                 {1, false, 1},
+                 {1, false, 2},
+                 {1, true, 0},
+                 {1, true, 1},
+                 {1, true, 2},
+                 {1, true, 3},
+                 {1, true, 4},
+                 {2, true, 4}
+               ]
+    end
+
+    test "a sorter lets its item go ahead and parts the rest" do
+      items = fn site, at -> for(i <- ~w(gear wire), do: held(site, at, i)) end
+
+      site =
+        new()
+        |> machine({0, 0}, "sorter", 0, filter: "gear")
+        |> source({-1, 0}, 0, "gear")
+        |> source({0, 1}, 2, "wire")
+        |> machine({1, 0}, "depot", 0)
+        |> machine({1, -1}, "depot", 0)
+        |> machine({0, -1}, "conveyor", 0)
+
+      # {0, 1} is a way out to the right, so a sorter takes nothing from there.
+      assert items.(run(site, 104), {1, 0}) == [20, 0]
+
+      site = site |> source({-1, 1}, 1, "wire") |> machine({0, 1}, "depot", 0) |> run(204)
+      assert for(at <- [{1, 0}, {1, -1}, {0, 1}], do: items.(site, at)) == [[20, 0], [0, 10], [0, 10]]
+      # Never the wrong way: with no room ahead it waits.
+      site = site |> change({1, 0}, items: %{0 => 600}) |> run(200)
+      assert machine_at(site, {0, 0}).item == item(site, "gear")
+      assert items.(site, {1, -1}) in [[0, 10], [0, 11]]
+    end
+
+    test "items cross borders and fire only where they may" do
+      line = new() |> source({0, 0}, 0, "gear") |> machine({1, 0}, "depot", 0, owner: 2)
+      assert held(run(line, 20), {1, 0}, "gear") == 0
+      assert held(run(own(line, {1, 0}, 2, 1), 20), {1, 0}, "gear") == 4
+      # The grant of the giver's cell is not enough.
+      assert held(run(own(line, {0, 0}, 1, 2), 20), {1, 0}, "gear") == 0
+
+      for burning <- [{0, 0}, {1, 0}] do
+        line = new() |> source({0, 0}, 0, "gear") |> machine({1, 0}, "depot", 0) |> field(burning, "ember")
+        assert held(run(line, 20), {1, 0}, "gear") == 0
+      end
+
+      # Drive needs a grant too.
+      driven =
+        new()
+        |> machine({0, 0}, "mill", 0, owner: 2)
+        |> fill({0, 0}, "iron", 2)
+        |> machine({1, 0}, "dynamo", 0)
+        |> fill({1, 0}, "peat", 1)
+
+      assert %{made: 0} = machine_at(run(driven, 100), {0, 0})
+      assert %{made: 1} = machine_at(run(own(driven, {0, 0}, 2, 1), 100), {0, 0})
+    end
+
+    test "a planter changes the cell before it, if it and all around are its owner's or nobody's" do
+      site =
+        new()
+        |> field({1, 0}, "rock", 7)
+        |> own({1, 0}, 1)
+        |> machine({0, 0}, "planter", 0, recipe: "plant_moss")
+        |> machine({0, 1}, "dynamo", 0, burn: 60_000)
+        |> fill({0, 0}, "spore", 2)
+        |> fill({0, 0}, "water", 2)
+
+      # Begins in tick 0, is complete in tick 120 and is granted in the same, and begins again.
+      assert field_at(run(site, 120), {1, 0}) == {"rock", 7}
+      done = run(site, 121)
+      assert field_at(done, {1, 0}) == {"moss", 24}
+      assert %{made: 1, progress: 0} = machine_at(done, {0, 0})
+      # Complete, it waits for rock.
+      assert %{made: 1, progress: 120} = machine_at(run(done, 500), {0, 0})
+
+      assert %{made: 2, progress: nil} =
+               done |> run(500) |> field({1, 0}, "rock") |> run(1) |> machine_at({0, 0})
+
+      for {at, owner} <- [{{1, 0}, 0}, {{1, 0}, 2}, {{2, 0}, 2}] do
+        assert field_at(run(own(site, at, owner), 200), {1, 0}) == {"rock", 7}
+      end
+    end
+
+    test "a sprinkler quenches own and neighbouring fire, one a second, and keeps the amount" do
+      around = [{0, 0}, {1, 0}, {1, -1}, {0, -1}, {-1, 0}, {-1, 1}, {0, 1}]
+      site = for at <- around, reduce: new(), do: (site -> site |> own(at, 1) |> field(at, "ember", 33))
+      site = site |> field({0, 0}, "rock") |> machine({0, 0}, "sprinkler", 0) |> fill({0, 0}, "water", 64)
+      assert held(site, {0, 0}, "water") == 64
+
+      burning = fn site -> Enum.count(around, &(field_at(site, &1) == {"ember", 33})) end
+      assert for(ticks <- [20, 21, 41, 61, 121], do: burning.(run(site, ticks))) == [6, 5, 4, 3, 0]
+      assert field_at(run(site, 21), {1, 0}) == {"rock", 33}
+      assert %{made: 6, progress: 20} = machine_at(run(site, 300), {0, 0})
+      # In fire itself it halts.
+      halted = site |> field({0, 0}, "ember") |> run(200)
+      assert burning.(halted) == 6
+    end
+
+    test "by-products never stop a machine, products do" do
+      site =
+        new()
+        |> machine({0, 0}, "furnace", 0)
+        |> change({0, 0}, out: 9, by: 10, burn: 60_000)
+        |> fill({0, 0}, "ore", 8)
+
+      assert %{out: 10, by: 10, spilt: 1, made: 1, progress: nil} = machine_at(run(site, 300), {0, 0})
+    end
+  end
+
+  # Ann owns a cell, has much of all, and stands there.
+  defp ann(site \\ new()) do
+    plenty = for item <- ~w(stone wood fibre ore iron gear cord peat brick wire), into: %{}, do: {item, 100}
+    site = site |> join(:ann, {0, 0}) |> stock(:ann, plenty)
+    {site, [:applied]} = act(site, ann: {:claim, {0, 0}})
+    site
+  end
+
+  defp with_bob(site, at),
+    do: site |> join(:bob, at) |> stock(:bob, %{"stone" => 100, "gear" => 10, "cord" => 10})
+
+  # A single action's answer.
+  defp answer(site, by \\ :ann, action) do
+    {_, [answer]} = act(site, [{by, action}])
+    answer
+  end
+
+  defp done(site, by \\ :ann, action) do
+    {site, [:applied]} = act(site, [{by, action}])
+    site
+  end
+
+  describe "players" do
+    test "join once, with the kit" do
+      {site, []} = act(new(), ann: {:join, {2, 1}}, bob: {:join, {0, 0}}, ann: {:join, {5, 5}})
+
+      kit = %{
+        "stone" => 40,
+        "wood" => 20,
+        "fibre" => 20,
+        "iron" => 12,
+        "gear" => 4,
+        "cord" => 12,
+        "peat" => 12
+      }
+
+      assert inventory(site, :ann) == kit
+      here = cell(site, {2, 1})
+      assert %{number: 1, position: ^here, home: ^here, claims: 0, results: 0} = player(site, :ann)
+      assert player(site, :bob).number == 2
+      # Nobody is somebody who has not joined.
+      assert act(site, eve: {:claim, {0, 0}}) |> elem(1) == []
+    end
+
+    test "an action given twice acts once, as far as 128 results reach" do
+      site = ann()
+      give_again = fn site -> site |> give([{:ann, "same", {:put, {5, 5}, "gear", 1}}]) |> run(1) end
+      site = give_again.(site)
+      assert [{1, _, :too_far, "same"}] = outcomes(site, site.tick - 1)
+      assert outcomes(give_again.(site), site.tick) == []
+
+      others = fn site, n ->
+        Enum.reduce(1..n, site, fn _, site -> act(site, ann: {:claim, {0, 0}}) |> elem(0) end)
+      end
+
+      site = others.(site, 127)
+      assert outcomes(give_again.(site), site.tick) == []
+      site = others.(site, 1)
+      assert [{1, _, :too_far, "same"}] = outcomes(give_again.(site), site.tick)
+      assert length(outcomes(site, 0)) == 128
+      assert player(site, :ann).results == 130
+    end
+
+    test "ids in the queue and under way count too" do
+      site = ann() |> give(for id <- ~w(a b a b), do: {:ann, id, {:move, {1, 0}}}) |> run(1)
+      assert [%{id: "b"}] = player(site, :ann).queue
+      assert player(site, :ann).playing.body.id == "a"
+      site = run(site, 4)
+      # Where one stands there is no way to.
+      assert [{1, 7, :applied, "a"}, {1, 7, :not_adjacent, "b"}] = outcomes(site, 2)
+    end
+
+    test "a body does one thing after another" do
+      site = ann() |> field({1, 0}, "peat", 100)
+      assert site.tick == 2
+
+      site =
+        site
+        |> give([
+          {:ann, "move", {:move, {0, 1}}},
+          {:ann, "far", {:gather, {2, 0}}},
+          {:ann, "gather", {:gather, {1, 0}}},
+          {:ann, "cord", {:craft, "twist_cord", 3}},
+          {:ann, "steel", {:craft, "smelt_steel", 1}},
+          {:ann, "much", {:craft, "twist_cord", 51}}
+        ])
+        |> run(1)
+
+      assert player(site, :ann).position == cell(site, {0, 0})
+      assert %{playing: %{ends: 6}, queue: [_, _, _, _, _]} = player(site, :ann)
+      site = run(site, 4)
+      assert player(site, :ann).position == cell(site, {0, 1})
+      # A gather's room is kept, eight times 15 ticks.
+      assert %{playing: %{ends: 126, n: 8}} = player(site, :ann)
+      assert free(site, :ann) == 2_000 - 999 - 8
+      site = run(site, 120)
+      assert field_at(site, {1, 0}) == {"peat", 92}
+      assert %{"peat" => 108, "fibre" => 94, "cord" => 100} = inventory(site, :ann)
+      assert free(site, :ann) == 2_000 - 999 - 8 + 6 - 3
+      site = run(site, 60)
+      assert %{"cord" => 103} = inventory(site, :ann)
+
+      assert outcomes(site, 2) ==
+               [
+                 {1, 7, :applied, "move"},
+                 {1, 7, :too_far, "far"},
+                 {1, 127, :applied, "gather"},
+                 {1, 187, :applied, "cord"},
+                 {1, 187, :not_by_hand, "steel"},
+                 {1, 187, :missing_items, "much"}
+               ]
+    end
+
+    test "a queue holds sixteen with what is under way" do
+      site = ann()
+      {site, answers} = act(site, for(_ <- 1..18, do: {:ann, {:move, {1, 0}}}))
+      assert answers == [:queue_full, :queue_full]
+      assert length(player(site, :ann).queue) == 15
+    end
+
+    test "hands gather what is there, and leave the last unit" do
+      site = ann()
+      gather = fn site, at -> site |> act(ann: {:gather, at}) |> elem(0) |> run(300) end
+      taken = fn site, at, item -> Map.get(inventory(gather.(site, at), :ann), item, 0) - 100 end
+      assert taken.(site, {1, 0}, "stone") - taken.(site, {5, 0}, "stone") == 8
+      assert taken.(field(site, {1, 0}, "ferrite", 5), {1, 0}, "ore") == 4
+      assert answer(field(site, {1, 0}, "ferrite", 1), {:gather, {1, 0}}) == :empty
+      assert answer(field(site, {1, 0}, "ferrite", 0), {:gather, {1, 0}}) == :empty
+      assert answer(site, {:gather, {2, 0}}) == :too_far
+      assert answer(own(site, {1, 0}, 9), {:gather, {1, 0}}) == :not_yours
+      assert answer(stock(site, :ann, %{"gear" => 2_000}), {:gather, {1, 0}}) == :inventory_full
+
+      # With room for three only three are taken, in three times the time of one.
+      {site, []} = site |> stock(:ann, %{"gear" => 1_997}) |> act(ann: {:gather, {1, 0}})
+      assert %{playing: %{n: 3, ends: 47}} = player(site, :ann)
+
+      # Looked at again when it ends.
+      later = fn change -> site |> change.() |> run(45) |> outcomes(3) |> Enum.map(&elem(&1, 2)) end
+      assert later.(& &1) == [:applied]
+      assert later.(&own(&1, {1, 0}, 9)) == [:not_yours]
+      assert later.(&field(&1, {1, 0}, "peat", 1)) == [:empty]
+      assert later.(&field(&1, {1, 0}, "peat", 3)) == [:applied]
+      peat = site |> field({1, 0}, "peat", 3) |> run(45)
+      assert {inventory(peat, :ann)["peat"], field_at(peat, {1, 0})} == {2, {"peat", 1}}
+    end
+
+    test "a craft needs room for what it makes" do
+      site = ann() |> stock(:ann, %{"gear" => 1_990, "iron" => 10})
+      # Twenty wires for ten irons do not fit.
+      assert answer(site, {:craft, "draw_wire", 10}) == :inventory_full
+      {site, []} = site |> act(ann: {:craft, "cut_gear", 5})
+      assert {inventory(site, :ann), free(site, :ann)} == {%{"gear" => 1_990}, 5}
+      assert inventory(run(site, 100), :ann) == %{"gear" => 1_995}
+    end
+  end
+
+  describe "claims" do
+    test "begin where one stands, and cost more as they grow" do
+      site = new() |> join(:ann, {0, 0}, %{"stone" => 30})
+      assert answer(site, {:claim, {2, 0}}) == :too_far
+      site = site |> done({:claim, {1, 0}}) |> done({:claim, {2, 0}})
+      assert answer(site, {:claim, {2, 0}}) == :already_yours
+      assert {inventory(site, :ann), player(site, :ann).claims} == {%{"stone" => 28}, 2}
+      # Six steps away is another estate.
+      assert answer(site, {:claim, {4, 0}}) == :too_far
+
+      ring = for {q, r} <- [{0, 1}, {0, 2}, {0, 3}], do: {q, r}
+      site = for at <- ring, reduce: site, do: (site -> done(site, {:claim, at}))
+      assert inventory(site, :ann) == %{"stone" => 25}
+
+      # The 25th costs two, and gives two back.
+      site = put_in(site.factory.players[1].claims, 24) |> done({:claim, {0, 0}})
+      assert inventory(site, :ann) == %{"stone" => 23}
+      assert site |> done({:release, {0, 0}}) |> inventory(:ann) == %{"stone" => 25}
+      assert answer(stock(site, :ann, %{"stone" => 1}), {:claim, {-1, 0}}) == :missing_items
+      assert answer(stock(site, :ann, %{"stone" => 1_999}), {:release, {0, 0}}) == :inventory_full
+    end
+
+    test "keep from pentagons and from others" do
+      pole = 10 * 16 * 16
+      site = new() |> join(:ann, pole, %{"stone" => 30})
+      assert answer(site, {:claim, pole}) == :pentagon
+      assert answer(site, {:claim, 0}) == :reserved
+      assert answer(own(site, 0, 1), {:place, 0, "depot", 0}) == :reserved
+      assert answer(site, {:place, pole, "depot", 0}) == :pentagon
+
+      site = ann() |> with_bob({4, 0})
+      assert answer(site, :bob, {:claim, {0, 0}}) == :not_yours
+      assert answer(site, :bob, {:claim, {3, 0}}) == :too_close
+      site = done(site, :bob, {:claim, {4, 0}})
+      site = done(site, :bob, {:claim, {3, 0}})
+      site = done(site, :bob, {:claim, {2, 0}})
+      assert answer(site, :bob, {:claim, {1, 0}}) == :touches_foreign
+      assert answer(site, :bob, {:place, {1, 0}, "conveyor", 0}) == :touches_foreign
+      granted = done(site, {:grant, {0, 0}, :bob})
+      assert answer(granted, :bob, {:claim, {1, 0}}) == :applied
+      assert answer(granted, :bob, {:place, {1, 0}, "conveyor", 0}) == :applied
+      # Founding has no such way round.
+      assert granted |> own({1, 0}, 0) |> own({2, 0}, 0) |> answer({:claim, {1, 0}}) == :applied
+    end
+
+    test "make three estates at most" do
+      site = new(claim: [gap: 1]) |> join(:ann, {0, 0}, %{"stone" => 30})
+      site = for at <- [{3, 0}, {5, 0}], reduce: site, do: (site -> own(site, at, 1))
+      four = own(site, {-3, 0}, 1)
+      assert {answer(site, {:claim, {0, 0}}), answer(four, {:claim, {0, 0}})} == {:applied, :too_many_estates}
+      # Joined ones count once.
+      assert four |> own({4, 0}, 1) |> answer({:claim, {0, 0}}) == :applied
+    end
+
+    test "are given back empty, and granted by their owners" do
+      site = ann() |> with_bob({0, 1}) |> done({:place, {0, 0}, "depot", 0})
+      assert answer(site, {:release, {0, 0}}) == :occupied
+      assert answer(site, :bob, {:release, {0, 0}}) == :not_yours
+      assert answer(site, :bob, {:grant, {0, 0}, :bob}) == :not_yours
+      assert answer(site, {:grant, {0, 0}, :eve}) == :unknown_player
+      assert answer(site, :bob, {:put, {0, 0}, "gear", 1}) == :not_yours
+      site = done(site, {:grant, {0, 0}, :bob})
+      site = done(site, :bob, {:put, {0, 0}, "gear", 1})
+      assert answer(site, :bob, {:release, {0, 0}}) == :not_yours
+      assert answer(done(site, {:grant, {0, 0}, nil}), :bob, {:rotate, {0, 0}, 1}) == :not_yours
+      # All goes to the owner, whoever removes.
+      site = done(site, :bob, {:remove, {0, 0}})
+      assert {inventory(site, :ann)["gear"], inventory(site, :ann)["wood"]} == {101, 100}
+      assert done(site, {:release, {0, 0}}).factory.owners == %{}
+    end
+  end
+
+  describe "building" do
+    test "claims what is nobody's and takes part at once" do
+      site = ann() |> field({1, 0}, "ferrite", 50) |> field({2, 0}, "peat", 60)
+      assert answer(site, {:place, {2, 0}, "extractor", 0}) == :not_adjacent
+      site = done(site, {:place, {1, 0}, "extractor", 2})
+      assert %{progress: 0, recipe: recipe} = machine_at(site, {1, 0})
+      assert recipe == recipe(site, "cut_peat")
+      assert %{"stone" => 94, "iron" => 98} = inventory(site, :ann)
+      assert answer(site, {:place, {1, 0}, "depot", 0}) == :occupied
+      # Stone for the machine and for the cell, together.
+      assert answer(stock(site, :ann, %{"stone" => 8}), {:place, {0, 1}, "furnace", 0}) == :missing_items
+      assert answer(stock(site, :ann, %{"stone" => 9}), {:place, {0, 1}, "furnace", 0}) == :applied
+      assert answer(stock(site, :ann, %{"stone" => 8}), {:place, {0, 0}, "furnace", 0}) == :applied
+      assert answer(own(site, {0, 1}, 9), {:place, {0, 1}, "furnace", 0}) == :not_yours
+    end
+
+    test "extractors begin with what there is most of, else with stone" do
+      begins = fn site ->
+        recipe = machine_at(done(site, {:place, {0, 0}, "extractor", 0}), {0, 0}).recipe
+        Enum.at(site.terms["economy"]["recipes"], recipe)["name"]
+      end
+
+      assert begins.(ann()) == "dig_stone"
+      assert begins.(field(ann(), {1, 0}, "moss", 0)) == "dig_stone"
+      assert begins.(ann() |> field({1, 0}, "water", 60) |> field({0, 0}, "moss", 1)) == "mow_fibre"
+      assert begins.(ann() |> field({1, 0}, "peat", 9) |> field({0, 1}, "moss", 9)) == "mow_fibre"
+
+      assert begins.(
+               ann()
+               |> field({1, 0}, "moss", 9)
+               |> field({0, 1}, "peat", 5)
+               |> field({-1, 0}, "peat", 5)
+             ) == "cut_peat"
+
+      still =
+        done(stock(ann(), :ann, %{"brick" => 4, "glass" => 4, "wire" => 2}), {:place, {0, 0}, "still", 0})
+
+      assert machine_at(still, {0, 0}).recipe == nil
+    end
+
+    test "removing gives all back, what is inside included" do
+      site = ann() |> done({:place, {0, 0}, "furnace", 0})
+      site = site |> done({:put, {0, 0}, "ore", 20}) |> done({:put, {0, 0}, "peat", 3}) |> run(100)
+      assert %{made: 1, progress: 41, burn: 139} = machine_at(site, {0, 0})
+      back = done(site, {:remove, {0, 0}})
+      assert %{"stone" => 99, "ore" => 98, "iron" => 101, "slag" => 1, "peat" => 99} = inventory(back, :ann)
+      assert answer(back, {:remove, {0, 0}}) == :no_machine
+      assert answer(back, {:remove, {1, 0}}) == :not_yours
+      full = stock(site, :ann, %{"gear" => 1_971})
+      # Eight stones, 16 ores and two in the fire, an iron, a slag and two pieces of peat are 30.
+      assert answer(full, {:remove, {0, 0}}) == :inventory_full
+      assert answer(stock(site, :ann, %{"gear" => 1_970}), {:remove, {0, 0}}) == :applied
+    end
+
+    test "rotating and recipes" do
+      site = ann() |> done({:place, {0, 0}, "furnace", 0})
+      site = done(site, {:rotate, {0, 0}, 4})
+      assert machine_at(site, {0, 0}).direction == 4
+      assert answer(site, {:rotate, {1, 0}, 4}) == :not_yours
+      assert answer(own(site, {1, 0}, 1), {:rotate, {1, 0}, 4}) == :no_machine
+      assert answer(own(site, {1, 0}, 1), {:set_recipe, {1, 0}, "fire_brick"}) == :no_machine
+
+      site = site |> done({:put, {0, 0}, "ore", 6}) |> done({:put, {0, 0}, "peat", 3}) |> run(70)
+      before = machine_at(site, {0, 0})
+      assert %{made: 1, out: 1, by: 1, progress: progress} = before
+      assert progress > 0
+      assert %{progress: now, out: 1} = machine_at(done(site, {:set_recipe, {0, 0}, "smelt_iron"}), {0, 0})
+      assert now == progress + 1
+
+      for name <- ["cut_gear", "stone"],
+          do: assert(answer(site, {:set_recipe, {0, 0}, name}) == :wrong_recipe)
+
+      assert answer(stock(site, :ann, %{"gear" => 1_995}), {:set_recipe, {0, 0}, "fire_brick"}) ==
+               :inventory_full
+
+      changed = done(site, {:set_recipe, {0, 0}, "fire_brick"})
+      assert %{"ore" => 98, "iron" => 101, "slag" => 1} = inventory(changed, :ann)
+
+      assert %{made: 1, out: 0, by: 0, inputs: [0], progress: nil, fuel_count: 2, lit: 1} =
+               machine_at(changed, {0, 0})
+
+      assert %{recipe: nil, inputs: []} = machine_at(done(changed, {:set_recipe, {0, 0}, nil}), {0, 0})
+
+      site = done(site, {:place, {1, 0}, "depot", 0})
+      assert answer(site, {:set_recipe, {1, 0}, "cut_gear"}) == :wrong_recipe
+      site = done(site, {:set_recipe, {1, 0}, "gear"})
+      assert machine_at(site, {1, 0}).filter == item(site, "gear")
+      assert machine_at(done(site, {:set_recipe, {1, 0}, nil}), {1, 0}).filter == nil
+      site = done(site, {:place, {0, 1}, "conveyor", 0})
+      for name <- ["gear", nil], do: assert(answer(site, {:set_recipe, {0, 1}, name}) == :wrong_recipe)
+    end
+
+    test "hands put in and take out" do
+      site = ann() |> done({:place, {0, 0}, "furnace", 0}) |> done({:place, {1, 0}, "conveyor", 0})
+      assert answer(site, {:put, {2, 0}, "ore", 1}) == :too_far
+      assert answer(site, {:put, {0, 1}, "ore", 1}) == :not_yours
+      assert answer(own(site, {0, 1}, 1), {:put, {0, 1}, "ore", 1}) == :no_machine
+      assert answer(site, {:put, {0, 0}, "ore", 101}) == :not_enough
+      assert answer(site, {:put, {0, 0}, "gear", 1}) == :not_accepted
+      assert answer(site, {:put, {1, 0}, "gear", 1}) == :not_accepted
+      assert answer(site, {:put, {0, 0}, "ore", 41}) == :full
+      assert answer(site, {:put, {0, 0}, "peat", 21}) == :full
+      site = done(site, {:put, {0, 0}, "peat", 20})
+      # Another fuel only when there is none.
+      assert answer(site, {:put, {0, 0}, "wood", 1}) == :full
+      site = done(site, {:put, {0, 0}, "ore", 40})
+      assert held(site, {0, 0}, "ore") == 38
+      assert answer(site, {:take, {0, 0}, "ore", 39}) == :not_enough
+      assert answer(stock(site, :ann, %{"gear" => 1_998}), {:take, {0, 0}, "ore", 3}) == :inventory_full
+      assert answer(site, {:take, {2, 0}, "ore", 3}) == :too_far
+      site = done(site, {:take, {0, 0}, "ore", 38})
+      assert {held(site, {0, 0}, "ore"), inventory(site, :ann)["ore"]} == {0, 98}
+      site = done(site, {:take, {0, 0}, "peat", held(site, {0, 0}, "peat")})
+      assert %{fuel: nil, fuel_count: 0} = machine_at(site, {0, 0})
+
+      belt = change(site, {1, 0}, item: 3, ready: 1_000)
+      assert %{item: nil, ready: 0} = machine_at(done(belt, {:take, {1, 0}, "wood", 1}), {1, 0})
+      assert answer(belt, {:take, {1, 0}, "wood", 2}) == :not_enough
+    end
+
+    test "what is fuel and ingredient is put where belts would put it, to hands' limits" do
+      site = ann() |> done({:place, {0, 0}, "furnace", 0}) |> done({:set_recipe, {0, 0}, "char_wood"})
+      assert answer(site, {:put, {0, 0}, "wood", 61}) == :full
+      {site, _} = act(site, ann: {:put, {0, 0}, "wood", 60})
+      # One craft has begun in the same tick.
+      assert %{fuel_count: 20, inputs: [38], progress: 0} = machine_at(site, {0, 0})
+      # Out of the ingredients first.
+      assert %{fuel_count: 19, inputs: [0]} = machine_at(done(site, {:take, {0, 0}, "wood", 38}), {0, 0})
+    end
   end
 end
