@@ -64,6 +64,7 @@ defmodule GamePlatform.Native do
 
   def ruleset_parse(_text), do: nif()
 
+  def world_act(_world, _tick, _batch), do: nif()
   def world_advance(_world, _target, _slice_us), do: nif()
   def world_bytes(_frequency), do: nif()
   def world_cells(_world, _ids), do: nif()
@@ -76,9 +77,15 @@ defmodule GamePlatform.Native do
   def world_fill(_world, _kinds, _amounts), do: nif()
   def world_generate(_world, _slice_us), do: nif()
   def world_handover(_world, _ring, _id), do: nif()
+  def world_handover_extents(_world, _ring, _id, _count), do: nif()
   def world_new(_frequency, _seed, _ruleset, _threads, _shared), do: nif()
+  def world_outcomes(_world, _since), do: nif()
   def world_planes(_world), do: nif()
+  def world_players(_world), do: nif()
   def world_replace(_world, _other), do: nif()
+  def world_reserve(_world, _actions), do: nif()
+  def world_sites(_world, _ids), do: nif()
+  def world_sites_many(_world, _ids), do: nif()
   def world_tick(_world), do: nif()
 
   defp nif, do: :erlang.nif_error(:nif_not_loaded)

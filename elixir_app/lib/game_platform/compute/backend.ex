@@ -1,7 +1,8 @@
 defmodule GamePlatform.Compute.Backend do
   @moduledoc false
   # What a compute backend does. One process owns the state and makes all calls; what `reader/1` returns may
-  # be given to `tick/1`, `cells/2`, `diff/2`, `sites/2`, `players/1` and `outcomes/2` by any process.
+  # be given to `tick/1`, `cells/2`, `diff/2`, `sites/2`, `players/1` and `outcomes/2` by any process. The last three,
+  # and `act/3`, are for worlds whose ruleset has an economy.
   #
   # Long work comes in slices of about `slice_us` microseconds, so that the owner can answer and give
   # up in between; a tick that a slice ends in goes on in the next one.
@@ -16,6 +17,8 @@ defmodule GamePlatform.Compute.Backend do
           worker: atom
         }
   @type cell :: {kind :: 0..7, amount :: 0..65535}
+  @type outcome ::
+          {player :: pos_integer, tick :: pos_integer, seq :: non_neg_integer, code :: byte, id :: binary}
 
   @doc "Bytes that a world of this frequency takes."
   @callback bytes(frequency :: pos_integer) :: pos_integer
@@ -39,30 +42,22 @@ defmodule GamePlatform.Compute.Backend do
   @doc "What has changed since a tick, in the form of `native/hexworld/src/diff.rs`."
   @callback diff(state, since :: non_neg_integer) ::
               {:ok, binary} | {:error, {:future, tick :: non_neg_integer} | term}
-  @doc "The actions of a tick, taken in when it is executed; for a tick that has passed, ignored. Given again, they replace."
+  @doc """
+  Gives the actions of a tick, which are taken in when it is executed. For the published tick they replace what was
+  given before; the owner does that only until the tick has begun. Those of a tick that is done are ignored.
+  """
   @callback act(state, tick :: non_neg_integer, batch :: binary) :: {:ok, state} | {:error, term}
-  @doc "Cells by id with their machines' canonical bytes and their owners (0: nobody), all at one tick."
+  @doc "Cells with the machines' canonical bytes and the owners (0: nobody), all at one tick. The ids exist."
   @callback sites(state, [non_neg_integer]) ::
-              {:ok, tick :: non_neg_integer,
-               [{0..7, 0..65535, binary | nil, owner :: non_neg_integer, grant :: non_neg_integer}]}
-              | {:error, term}
+              {:ok, tick :: non_neg_integer, [GamePlatform.Compute.Objects.site()]} | {:error, term}
   @doc "The players' canonical bytes by number."
-  @callback players(state) :: {:ok, [binary]} | {:error, term}
-  @doc "What became of actions, of the results still kept those seen after tick `since`, in order of `seq`."
-  @callback outcomes(state, since :: non_neg_integer) ::
-              {:ok,
-               [
-                 {player :: pos_integer, tick :: pos_integer, seq :: non_neg_integer, code :: 0..23,
-                  action_id :: binary}
-               ]}
-              | {:error, term}
+  @callback players(state) :: {:ok, tick :: non_neg_integer, [binary]} | {:error, term}
+  @doc "What became of actions: of the results still kept those seen after tick `since`, in order of `seq`."
+  @callback outcomes(state, since :: non_neg_integer) :: {:ok, [outcome]} | {:error, term}
   @doc "Called when a read answered `:corrupt_peer`: makes the world whole again."
   @callback repair(state) :: {:ok, state} | {:error, term}
   @doc "What any process can read published cells and ticks with, or nil if only the owner can."
   @callback reader(state) :: term
   @doc "Gives everything back."
   @callback close(state) :: :ok
-
-  # Until every backend has them.
-  @optional_callbacks act: 3, sites: 2, players: 1, outcomes: 2
 end

@@ -155,8 +155,8 @@ defmodule GamePlatform.Compute.Beam do
   end
 
   @impl true
-  def players(%{factory: nil}), do: {:ok, []}
-  def players(state), do: {:ok, Factory.players(state.factory)}
+  def players(%{factory: nil} = state), do: {:ok, state.tick, []}
+  def players(state), do: {:ok, state.tick, Factory.players(state.factory)}
 
   @impl true
   def outcomes(%{factory: nil}, _), do: {:ok, []}

@@ -7,7 +7,7 @@ defmodule GamePlatform.Compute.Nif do
 
   alias GamePlatform.Native
 
-  # `Native.world_cells/2` refuses more on a normal scheduler.
+  # `Native.world_cells/2` and `world_sites/2` refuse more on a normal scheduler.
   @max_ids_at_once 256
 
   @impl true
@@ -34,6 +34,11 @@ defmodule GamePlatform.Compute.Nif do
   end
 
   @impl true
+  def act(world, tick, batch) do
+    with :ok <- Native.world_act(world, tick, batch), do: {:ok, world}
+  end
+
+  @impl true
   def digest(world) do
     with {:ok, digest} <- Native.world_digest(world), do: {:ok, digest, world}
   end
@@ -44,6 +49,16 @@ defmodule GamePlatform.Compute.Nif do
   @impl true
   def cells(world, ids) when length(ids) <= @max_ids_at_once, do: Native.world_cells(world, ids)
   def cells(world, ids), do: Native.world_cells_many(world, ids)
+
+  @impl true
+  def sites(world, ids) when length(ids) <= @max_ids_at_once, do: Native.world_sites(world, ids)
+  def sites(world, ids), do: Native.world_sites_many(world, ids)
+
+  @impl true
+  def players(world), do: Native.world_players(world)
+
+  @impl true
+  def outcomes(world, since), do: Native.world_outcomes(world, since)
 
   @impl true
   def planes(world), do: Native.world_planes(world)

@@ -7,6 +7,7 @@ defmodule GamePlatform.Compute.Node do
   @behaviour GamePlatform.Compute.Backend
 
   alias GamePlatform.Compute.{Closer, Ring, Worker}
+  alias GamePlatform.Compute.Node.Batches
   alias GamePlatform.Native
 
   @max_ids_at_once 256
@@ -15,8 +16,9 @@ defmodule GamePlatform.Compute.Node do
   @full_ms 1
 
   # `attached` tells the life of the worker that has this world open, `limit` the last tick it was asked for,
-  # `ready` whether the first state is whole, `rebuilds` how many are under way, one within the other.
-  defstruct [:handle, :id, :worker, :options, :attached] ++
+  # `ready` whether the first state is whole, `rebuilds` how many are under way, one within the other, and `batches`
+  # the actions that a successor or another memory needs.
+  defstruct [:handle, :id, :worker, :options, :attached, batches: Batches.new()] ++
               [ready: false, tick: 0, limit: 0, seen: nil, failures: 0, rebuilds: 0]
 
   @impl true
@@ -93,6 +95,31 @@ defmodule GamePlatform.Compute.Node do
     end
   end
 
+  # A successor gets the batch when it opens the world, so it is remembered first.
+  @impl true
+  def act(state, tick, batch) do
+    case tick(state) do
+      {:ok, published} when tick < published -> {:ok, state}
+      _ -> deliver(%{state | batches: Batches.put(state.batches, tick, batch)}, tick, batch)
+    end
+  end
+
+  defp deliver(state, tick, batch) do
+    with {:ok, up, state} <- attach(state),
+         {:given, :ok, state} <- {:given, Batches.give(state, up, tick, batch), state} do
+      {:ok, state}
+    else
+      {:given, {:error, reason}, state} when reason in [:worker_down, :corrupt_peer] ->
+        with {:ok, state} <- recover(state, reason), do: deliver(state, tick, batch)
+
+      {:given, error, _} ->
+        error
+
+      error ->
+        error
+    end
+  end
+
   @impl true
   def digest(state) do
     with {:ok, [tick, a, b, c, d | _], state} <- request(state, :digest, []) do
@@ -114,6 +141,19 @@ defmodule GamePlatform.Compute.Node do
   def cells(%__MODULE__{handle: handle}, ids), do: cells(handle, ids)
   def cells(handle, ids) when length(ids) <= @max_ids_at_once, do: Native.world_cells(handle, ids)
   def cells(handle, ids), do: Native.world_cells_many(handle, ids)
+
+  @impl true
+  def sites(%__MODULE__{handle: handle}, ids), do: sites(handle, ids)
+  def sites(handle, ids) when length(ids) <= @max_ids_at_once, do: Native.world_sites(handle, ids)
+  def sites(handle, ids), do: Native.world_sites_many(handle, ids)
+
+  @impl true
+  def players(%__MODULE__{handle: handle}), do: Native.world_players(handle)
+  def players(handle), do: Native.world_players(handle)
+
+  @impl true
+  def outcomes(%__MODULE__{handle: handle}, since), do: Native.world_outcomes(handle, since)
+  def outcomes(handle, since), do: Native.world_outcomes(handle, since)
 
   @impl true
   def planes(%__MODULE__{handle: handle}), do: Native.world_planes(handle)
@@ -147,7 +187,7 @@ defmodule GamePlatform.Compute.Node do
   # A request about this world, made again until it is answered. Whether the answer can be is for the caller
   # to say, and so is that the world got on.
   defp request(state, operation, arguments) do
-    with {:ok, ring, state} <- attach(state), do: ask(state, ring, operation, arguments)
+    with {:ok, up, state} <- attach(state), do: ask(state, up.ring, operation, arguments)
   end
 
   defp ask(state, ring, operation, arguments) do
@@ -201,7 +241,7 @@ defmodule GamePlatform.Compute.Node do
   defp attach(state) do
     with {:ok, up} <- Worker.up(state.worker),
          {:ok, state} <- if(attached?(state, up), do: {:ok, state}, else: open(state, up)) do
-      if attached?(state, up), do: {:ok, up.ring, state}, else: attach(state)
+      if attached?(state, up), do: {:ok, up, state}, else: attach(state)
     end
   end
 
@@ -228,13 +268,11 @@ defmodule GamePlatform.Compute.Node do
       {:open_world, state.id, options.frequency, <<options.seed::64>>, options.threads, options.ruleset.text}
 
     with :ok <- Native.world_handover(state.handle, up.ring, state.id),
-         :ok <- Worker.call(up, open) do
-      Closer.watch(state.worker, state.id)
+         :ok <- Batches.call(up, open),
+         :ok <- Closer.watch(state.worker, state.id),
+         :ok <- give_present(state, up) do
       {:ok, %{state | attached: Map.take(up, [:id, :generation])}}
     else
-      {:error, sentence} when is_binary(sentence) ->
-        {:error, {:worker_refused, %{reason: sentence}}}
-
       # The worker went before it had the world.
       {:error, reason} when reason in [:worker_down, :corrupt_peer] ->
         recover(%{state | attached: Map.take(up, [:id, :generation])}, reason)
@@ -244,14 +282,23 @@ defmodule GamePlatform.Compute.Node do
     end
   end
 
+  # The tick that was under way is executed by this worker, with the same actions.
+  defp give_present(state, up) do
+    case Batches.at(state.batches, state.tick) do
+      nil -> :ok
+      batch -> Batches.give(state, up, state.tick, batch)
+    end
+  end
+
   defp rebuild(%{rebuilds: @max_failures}), do: {:error, :corrupt_peer}
 
   defp rebuild(%{options: options} = state) do
-    with {:ok, handle} <- memory(options),
+    with {:ok, past} <- Batches.past(state.batches),
+         {:ok, handle} <- memory(options),
          fresh = %{state | handle: handle, id: new_id(), attached: nil, ready: false, tick: 0},
          fresh = %{fresh | rebuilds: state.rebuilds + 1},
-         {:ok, fresh} <- first(fresh, options.cells),
-         {:ok, fresh} <- replay(fresh, state.tick) do
+         {:ok, fresh} <- first(fresh, options.cells, past),
+         {:ok, fresh} <- replay(fresh, state.tick, past) do
       # Readers go on with the new memory under the old handle. What was done again is no progress of the
       # request that found the memory broken.
       Native.world_replace(state.handle, fresh.handle)
@@ -259,10 +306,27 @@ defmodule GamePlatform.Compute.Node do
     end
   end
 
-  defp first(state, nil), do: {:ok, state}
-  defp first(state, {kinds, amounts}), do: fill(state, kinds, amounts)
-
+  defp first(state, {kinds, amounts}, _), do: fill(state, kinds, amounts)
   # An advance generates what is not yet there.
+  defp first(state, nil, []), do: {:ok, state}
+
+  defp first(state, nil, past) do
+    case generate(state, 100_000) do
+      {:ok, true, state} -> {:ok, state}
+      {:ok, false, state} -> first(state, nil, past)
+      error -> error
+    end
+  end
+
+  # With the actions at their ticks, and those of the present one.
+  defp replay(state, target, [{tick, batch} | past]) when tick <= target do
+    with {:ok, state} <- replay(state, tick),
+         {:ok, state} <- act(state, tick, batch),
+         do: replay(state, target, past)
+  end
+
+  defp replay(state, target, _), do: replay(state, target)
+
   defp replay(state, target) do
     case advance(state, target, 100_000) do
       {:ok, _, true, state} -> {:ok, state}

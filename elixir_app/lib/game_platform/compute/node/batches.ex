@@ -1,0 +1,61 @@
+defmodule GamePlatform.Compute.Node.Batches do
+  @moduledoc false
+  # The actions of every tick, from which a world whose memory is lost is made again. When they are more than fits,
+  # none are kept but those of the last tick, which a worker that takes over needs: then such a world is lost.
+
+  alias GamePlatform.Compute.Worker
+  alias GamePlatform.Native
+
+  @max_bytes 64 * 1_048_576
+
+  # The last one first.
+  defstruct list: [], bytes: 0, complete: true, max_bytes: @max_bytes
+
+  def new(max_bytes \\ @max_bytes), do: %__MODULE__{max_bytes: max_bytes}
+
+  @doc "In place of what was given for the same tick or a later one."
+  def put(%{list: [{last, old} | list]} = batches, tick, batch) when last >= tick,
+    do: put(%{batches | list: list, bytes: batches.bytes - byte_size(old)}, tick, batch)
+
+  def put(batches, tick, batch) do
+    bytes = batches.bytes + byte_size(batch)
+
+    if bytes <= batches.max_bytes,
+      do: %{batches | list: [{tick, batch} | batches.list], bytes: bytes},
+      else: %{batches | list: [{tick, batch}], bytes: byte_size(batch), complete: false}
+  end
+
+  @doc "The batch of a tick, if it is the last one that was given."
+  def at(%{list: [{tick, batch} | _]}, tick), do: batch
+  def at(_, _), do: nil
+
+  @doc "All batches from the first tick on."
+  def past(%{complete: true, list: list}), do: {:ok, Enum.reverse(list)}
+  def past(_), do: {:error, :corrupt_peer}
+
+  @doc "Hands a batch to the worker `up`, which has the world open."
+  def give(%{handle: handle, id: id}, up, tick, <<actions::16-little, _::binary>> = batch) do
+    with :ok <- grow(handle, id, up, actions), do: call(up, {:act, id, tick, batch})
+  end
+
+  # The memory grows first, so that the worker needs none while it ticks.
+  defp grow(handle, id, up, actions) do
+    case Native.world_reserve(handle, actions) do
+      {:ok, 0} ->
+        :ok
+
+      {:ok, extents} ->
+        with :ok <- Native.world_handover_extents(handle, up.ring, id, extents),
+             do: call(up, {:extend_world, id})
+
+      error ->
+        error
+    end
+  end
+
+  @doc "A call to a worker whose refusal is a sentence."
+  def call(up, request) do
+    with {:error, sentence} when is_binary(sentence) <- Worker.call(up, request),
+         do: {:error, {:worker_refused, %{reason: sentence}}}
+  end
+end
