@@ -40,18 +40,19 @@ defmodule GamePlatform.Compute do
     * `{:no_shared_memory, sentence}`: most often too many open files. A world of `:node` takes a descriptor in the
       VM and one in the worker
     * `{:invalid_diff, sentence}`, `{:no_picture, sentence}`
+    * `:unknown_player`
 
   ## When a worker stops
 
-  `tick/1`, `cell/2`, `cells/2` and `diff/3` read memory and are answered at once, whatever the worker does. The others
+  `tick/1`, `cell/2`, `cells/2`, `player/2`, `players/1`, `outcomes/2` and `diff/3` read memory and are answered at once, whatever the worker does. The others
   wait for it, and if it hangs until that is noticed and it is replaced: two seconds with the defaults of
   `GamePlatform.Worker`, and more if it has been replaced several times in a row. `timeout_ms:` bounds
   `advance/3` and `advance_to/3`, give or take a tenth of a second.
   """
 
   alias GamePlatform.{Config, Native}
-  alias GamePlatform.Compute.{Beam, Memory, Nif, Node, Ring, Ruleset, Worker, World, WorldProcess}
-  alias GamePlatform.Compute.Beam.Topology
+  alias GamePlatform.Compute.{Beam, Chunks, Memory, Nif, Node, Reads, Refusal, Ring, Ruleset, Submission}
+  alias GamePlatform.Compute.{Worker, World, WorldProcess}
 
   @type world :: World.t()
   @type reason :: atom | {atom, term}
@@ -62,13 +63,54 @@ defmodule GamePlatform.Compute do
           kind: 0..7,
           name: String.t(),
           amount: 0..65535,
-          machine: nil,
-          owner: nil
+          machine: machine | nil,
+          owner: String.t() | nil,
+          grant: String.t() | nil
+        }
+  @typedoc "What stands on a cell; see `cell/2`."
+  @type machine :: %{
+          prototype: String.t(),
+          direction: 0..5,
+          recipe: String.t() | nil,
+          item: String.t() | nil,
+          state: :working | :waiting | :full | :no_fuel | :no_drive | :halted | :idle,
+          contents: %{String.t() => pos_integer},
+          fuel: %{item: String.t() | nil, count: 0..20, burn: 0..65535} | nil,
+          progress: non_neg_integer | nil,
+          made: non_neg_integer,
+          spilt: non_neg_integer,
+          lit: non_neg_integer
+        }
+  @typedoc "With atoms or strings as keys; see `submit/2`."
+  @type action :: map
+  @type reply :: %{
+          action_id: String.t() | nil,
+          status: :accepted | :refused,
+          code: atom | nil,
+          message: String.t() | nil,
+          tick: non_neg_integer | nil
+        }
+  @type outcome :: %{
+          player: String.t(),
+          action_id: String.t(),
+          outcome: :applied | :refused,
+          code: atom | nil,
+          tick: pos_integer
+        }
+  @type player :: %{
+          name: String.t(),
+          number: pos_integer,
+          position: cell_id,
+          home: cell_id,
+          claims: non_neg_integer,
+          inventory: %{String.t() => pos_integer},
+          busy_until: pos_integer | nil,
+          playing: map | nil,
+          queue: [map]
         }
 
   @backends %{node: Node, nif: Nif, beam: Beam}
   @max_tick Config.max_tick()
-  @max_radius 1024
   @grace_ms 100
   # The longest that a process can wait.
   @longest_ms 4_294_967_295
@@ -164,7 +206,16 @@ defmodule GamePlatform.Compute do
   def digest(other), do: not_a_world(other)
 
   @doc """
-  One cell. `kind` is the kind's number and `name` its name in the ruleset; `machine` and `owner` are nil.
+  One cell. `kind` is the kind's number and `name` its name in the ruleset. `owner` is the player whose the cell is,
+  `grant` the one who has the owner's rights on it, and `machine` what stands there:
+
+    * `recipe` is set for a machine that makes something, `item` for one that sorts or gives an item out
+    * `contents`: what could be taken out of it, besides `fuel`, which is nil for machines that burn nothing and has
+      `burn`, the ticks that the lit piece still lasts
+    * `progress` of the recipe's time; nil while nothing is being made
+    * `made`, `spilt` (by-products that had no room) and `lit` (pieces of fuel): counted since it was placed
+    * `state`: `:working`; `:waiting` for ingredients or a cell; `:full`; `:no_fuel`; `:no_drive`; `:halted` by fire;
+      `:idle`: nothing to do
   """
   @spec cell(world, cell_id) :: {:ok, cell} | {:error, reason}
   def cell(world, id) do
@@ -174,10 +225,7 @@ defmodule GamePlatform.Compute do
   @doc "Several cells in the order asked for, all of the same tick. They are read without waiting for a tick."
   @spec cells(world, [cell_id]) :: {:ok, [cell]} | {:error, reason}
   def cells(%World{} = world, ids) do
-    with :ok <- check_ids(world, ids),
-         {:ok, _tick, cells} <- read(world, {:cells, ids}, & &1.cells(&2, ids)) do
-      {:ok, Enum.zip_with(ids, cells, &cell_map(world, &1, &2))}
-    end
+    with :ok <- check_ids(world, ids), do: fetch(world, :cells, [ids])
   end
 
   def cells(other, _), do: not_a_world(other)
@@ -202,9 +250,78 @@ defmodule GamePlatform.Compute do
          do: call(world.pid, request)
   end
 
-  defp cell_map(world, id, {kind, amount}) do
-    %{id: id, kind: kind, name: Enum.at(world.kinds, kind), amount: amount, machine: nil, owner: nil}
-  end
+  defp fetch(%World{reader: reader} = world, what, arguments),
+    do: read(world, {:read, what, arguments}, fn _, _ -> apply(Reads, what, [world, reader | arguments]) end)
+
+  @doc """
+  Gives actions of players to the world, in this order. The next tick that begins executes them all, one after
+  another; of two that want the same, the first gets it.
+
+  An action is a map, with atoms or strings as keys: `by`, the name of the player who acts; `action_id`, 1..64 bytes
+  that are unique for the player; `action`, and its fields (`docs/actions.md`). `%{action: "join", by: name,
+  cell: id}` makes a player; it needs no id and has no outcome. A world takes at most 10,000 actions at once.
+
+  Of each is told whether it was accepted and the `tick` that first shows its effect; for `move`, `gather` and `craft`,
+  which take time and are played one after another, that is when they end as things stand. Whether it was applied
+  then, `outcomes/2` tells. What is refused at once has a `code` and a `message`, has no effect and no outcome:
+
+    * `:bad_action`: the message names the field, its value and what is expected
+    * `:unknown_player`, `:queue_full`, `:no_economy`, and `:busy`: more than 65,535 actions for one tick
+
+  An action whose `action_id` the player has used already (it is pending, queued, or among the last 128 outcomes)
+  is accepted with the tick of the first one and has no second effect.
+
+      iex> alias GamePlatform.Compute
+      iex> {:ok, world} = Compute.new_world(frequency: 8, backend: :beam)
+      iex> join = %{action: "join", by: "ann", cell: 300}
+      iex> craft = %{action: "craft", by: "ann", action_id: "1", recipe: "twist_cord", count: 2}
+      iex> {:ok, [%{status: :accepted, tick: 1}, %{status: :accepted, tick: 41}]} = Compute.submit(world, [join, craft])
+      iex> {:ok, 41} = Compute.advance(world, 41)
+      iex> Compute.outcomes(world, 0)
+      {:ok, [%{action_id: "1", code: nil, outcome: :applied, player: "ann", tick: 41}]}
+      iex> {:ok, %{inventory: %{"cord" => 14}}} = Compute.player(world, "ann")
+      iex> Compute.close(world)
+      :ok
+  """
+  @spec submit(world, [action]) :: {:ok, [reply]} | {:error, reason}
+  def submit(%World{} = world, actions), do: Submission.submit(world, actions, &call(world.pid, &1))
+  def submit(other, _), do: not_a_world(other)
+
+  @doc """
+  What became of the actions that ended after the tick `since`, in the order in which they did. The world remembers
+  the last 128 outcomes of each player. `refusal/2` has a sentence for each code.
+  """
+  @spec outcomes(world, non_neg_integer) :: {:ok, [outcome]} | {:error, reason}
+  def outcomes(%World{} = world, since) when is_count(since), do: fetch(world, :outcomes, [since])
+  def outcomes(%World{}, since), do: Config.invalid(:since, since, "a tick in 0..#{@max_tick}")
+  def outcomes(other, _), do: not_a_world(other)
+
+  @doc """
+  A player: where they are, what they have, and what they are about to do. `busy_until` is the tick that shows the end
+  of what is `playing`; after that comes the `queue`. `{:error, :unknown_player}` if none of that name has joined.
+  """
+  @spec player(world, String.t()) :: {:ok, player} | {:error, reason}
+  def player(%World{} = world, name) when is_binary(name), do: fetch(world, :player, [name])
+  def player(%World{}, name), do: Config.invalid(:name, name, "the name of a player")
+  def player(other, _), do: not_a_world(other)
+
+  @doc "All players in the order in which they joined."
+  @spec players(world) :: {:ok, [player]} | {:error, reason}
+  def players(%World{} = world), do: fetch(world, :players, [])
+  def players(other), do: not_a_world(other)
+
+  @doc """
+  What to tell a player whose action was refused with that code, and what they can do about it; nil if there is no
+  such code. With the `cell` and its `owner` the sentence names them.
+
+      iex> GamePlatform.Compute.refusal(:queue_full)
+      "You have as much to do as you can remember: wait until something is done."
+
+      iex> GamePlatform.Compute.refusal(:not_yours, %{cell: 17, owner: "ann"})
+      "Cell 17 is ann's: ask ann for a grant, or use a cell of your own."
+  """
+  @spec refusal(atom, %{optional(:cell) => cell_id, optional(:owner) => String.t() | nil}) :: String.t() | nil
+  defdelegate refusal(code, about \\ %{}), to: Refusal, as: :sentence
 
   @doc """
   All cells at once, as `{kinds, amounts}` in id order: a byte a cell, and a little-endian 16-bit word a
@@ -285,7 +402,7 @@ defmodule GamePlatform.Compute do
 
   def keyframe(%World{frequency: frequency} = world, opts) do
     with {:ok, %{chunks: chunks}} <- Config.validate(:keyframe, opts),
-         :ok <- check_chunks(frequency, chunks || []),
+         :ok <- Chunks.check(frequency, chunks || []),
          {:ok, tick, {kinds, amounts}} <- planes(world) do
       {:ok, tick, Native.field_keyframe(frequency, tick, kinds, amounts, chunks)}
     end
@@ -298,13 +415,7 @@ defmodule GamePlatform.Compute do
   window of at most 64 × 64 cells of a diamond, or a pole (`docs/rules.md`).
   """
   @spec split_diff(binary, [chunk]) :: {:ok, [{chunk, binary}]} | {:error, reason}
-  def split_diff(diff, chunks) when is_binary(diff) do
-    with :ok <- check_chunks(4096, chunks),
-         {:error, sentence} <- Native.field_split(diff, chunks),
-         do: {:error, {:invalid_diff, sentence}}
-  end
-
-  def split_diff(diff, _), do: Config.invalid(:diff, diff, "a binary, as diff/3 returns it")
+  defdelegate split_diff(diff, chunks), to: Chunks, as: :split
 
   @doc """
   The chunks that have a cell at most `radius` steps (0..1024) from `cell`, in order.
@@ -313,22 +424,7 @@ defmodule GamePlatform.Compute do
       {:ok, [0]}
   """
   @spec chunks_around(pos_integer, cell_id, non_neg_integer) :: {:ok, [chunk]} | {:error, reason}
-  def chunks_around(frequency, cell, radius) do
-    with {:ok, frequency} <- Config.check(:frequency, frequency) do
-      last = Topology.cells(frequency) - 1
-
-      cond do
-        not (is_integer(cell) and cell in 0..last) ->
-          Config.invalid(:cell, cell, "a cell id in 0..#{last}")
-
-        not (is_integer(radius) and radius in 0..@max_radius) ->
-          Config.invalid(:radius, radius, "an integer in 0..#{@max_radius}")
-
-        true ->
-          {:ok, Native.field_area(frequency, cell, radius)}
-      end
-    end
-  end
+  defdelegate chunks_around(frequency, cell, radius), to: Chunks, as: :around
 
   @doc """
   How many chunks a world of that frequency has, each pole one of its own.
@@ -337,25 +433,7 @@ defmodule GamePlatform.Compute do
       42
   """
   @spec chunks(pos_integer) :: pos_integer | {:error, reason}
-  def chunks(frequency) do
-    with {:ok, frequency} <- Config.check(:frequency, frequency) do
-      side = div(frequency + 63, 64)
-      10 * side * side + 2
-    end
-  end
-
-  defp check_chunks(frequency, chunks) do
-    last = chunks(frequency) - 1
-
-    if is_list(chunks) and not List.improper?(chunks) and length(chunks) <= last + 1 do
-      case Enum.reject(chunks, &(is_integer(&1) and &1 in 0..last)) do
-        [] -> :ok
-        [chunk | _] -> Config.invalid(:chunk, chunk, "a chunk in 0..#{last}")
-      end
-    else
-      Config.invalid(:chunks, chunks, "a list of chunks, each once")
-    end
-  end
+  defdelegate chunks(frequency), to: Chunks, as: :count
 
   @doc """
   The ids around a cell in order of direction, each a left turn from the one before: six, or five at the
@@ -365,15 +443,7 @@ defmodule GamePlatform.Compute do
       [1, 576, 5760, 2304, 2305, 24]
   """
   @spec neighbours(pos_integer, cell_id) :: [cell_id] | {:error, reason}
-  def neighbours(frequency, id) do
-    with {:ok, frequency} <- Config.check(:frequency, frequency) do
-      last = Topology.cells(frequency) - 1
-
-      if is_integer(id) and id >= 0 and id <= last,
-        do: Topology.neighbours(frequency, id),
-        else: Config.invalid(:id, id, "a cell id in 0..#{last}")
-    end
-  end
+  defdelegate neighbours(frequency, id), to: Chunks
 
   @doc """
   A picture of the planet as a PNG, in orthographic projection.

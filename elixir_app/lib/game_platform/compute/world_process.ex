@@ -2,21 +2,15 @@ defmodule GamePlatform.Compute.WorldProcess do
   @moduledoc false
   # Owns one world of any backend. Advances are jobs, done one after another in slices; between two
   # slices the process answers everybody else. A job ends early when its deadline passes or its caller
-  # dies. The process ends with the owner of the world.
+  # dies. Actions wait here for the tick that they are for. The process ends with the owner of the world.
 
   use GenServer
 
-  alias GamePlatform.{Compute.World, Config, Telemetry}
+  alias GamePlatform.{Config, Telemetry}
+  alias GamePlatform.Compute.{Economy, Job, Pending, Reads, World}
   alias GamePlatform.Compute.Beam.Topology
 
   @slice_us 4_000
-  @progress_ms 1_000
-
-  defmodule Job do
-    @moduledoc false
-    # An advance: `goal` is {:by, n} until it begins, then `target` is set.
-    defstruct [:from, :goal, :target, :monitor, :timer, :started, :reported]
-  end
 
   def start(module, options, owner) do
     name = if options.name, do: [name: options.name], else: []
@@ -47,21 +41,12 @@ defmodule GamePlatform.Compute.WorldProcess do
 
     with {:ok, backend} <- module.new(options),
          {:ok, backend} <- fill(module, backend, options.cells) do
-      world = %World{
-        pid: self(),
-        backend: options.backend,
-        module: module,
-        reader: module.reader(backend),
-        frequency: options.frequency,
-        seed: options.seed,
-        cells: Topology.cells(options.frequency),
-        kinds: Enum.map(options.ruleset.terms["kinds"], & &1["name"]),
-        name: options.name
-      }
+      world = world(module, backend, options, options.ruleset.terms)
 
       {:ok,
        %{
          world: world,
+         pending: if(world.economy, do: Pending.new()),
          module: module,
          backend: backend,
          owner: owner,
@@ -74,6 +59,24 @@ defmodule GamePlatform.Compute.WorldProcess do
     else
       {:error, reason} -> {:stop, {:shutdown, reason}}
     end
+  end
+
+  defp world(module, backend, options, terms) do
+    %World{
+      pid: self(),
+      backend: options.backend,
+      module: module,
+      reader: module.reader(backend),
+      frequency: options.frequency,
+      seed: options.seed,
+      cells: Topology.cells(options.frequency),
+      kinds: Enum.map(terms["kinds"], & &1["name"]),
+      name: options.name,
+      economy: terms["economy"],
+      index: Economy.index(terms["economy"]),
+      # Whoever reads players writes what it has learned: names never change.
+      names: if(terms["economy"], do: :ets.new(__MODULE__, [:public, read_concurrency: true]))
+    }
   end
 
   defp fill(_, backend, nil), do: {:ok, backend}
@@ -98,15 +101,22 @@ defmodule GamePlatform.Compute.WorldProcess do
   end
 
   def handle_call(:planes, _, state), do: read(state, & &1.module.planes(&1.backend))
-  def handle_call({:cells, ids}, _, state), do: read(state, & &1.module.cells(&1.backend, ids))
   def handle_call({:diff, since}, _, state), do: read(state, & &1.module.diff(&1.backend, since))
+
+  def handle_call({:read, what, arguments}, _, state),
+    do: read(state, &apply(Reads, what, [&1.world, &1.backend | arguments]))
+
+  def handle_call({:submit, actions}, _, state) do
+    case repairing(state, &take_in(&1, actions)) do
+      {{:ok, answers, pending}, state} -> {:reply, {:ok, answers}, %{state | pending: pending}}
+      {error, state} -> {:reply, error, state}
+    end
+  end
 
   def handle_call(:close, _, state), do: {:stop, :normal, :ok, state}
 
-  def handle_call({:advance, goal, timeout_ms}, {caller, _} = from, state) do
-    monitor = Process.monitor(caller)
-    timer = if timeout_ms != :infinity, do: Process.send_after(self(), {:late, monitor}, timeout_ms)
-    job = %Job{from: from, goal: goal, monitor: monitor, timer: timer}
+  def handle_call({:advance, goal, timeout_ms}, from, state) do
+    job = Job.new(from, goal, timeout_ms)
     {:noreply, slice(%{state | jobs: :queue.in(job, state.jobs)})}
   end
 
@@ -120,15 +130,27 @@ defmodule GamePlatform.Compute.WorldProcess do
   @impl true
   def terminate(_, state), do: state.module.close(state.backend)
 
-  # Once more after a repair, if the memory of the world turns out to be broken.
   defp read(state, fun) do
+    {answer, state} = repairing(state, fun)
+    {:reply, answer, state}
+  end
+
+  # Once more after a repair, if the memory of the world turns out to be broken.
+  defp repairing(state, fun) do
     with {:error, :corrupt_peer} <- fun.(state),
          {:ok, backend} <- state.module.repair(state.backend) do
-      state = %{state | backend: backend}
-      {:reply, fun.(state), state}
+      Reads.forget(state.world)
+      state = %{state | backend: backend, pending: Pending.forget(state.pending)}
+      {fun.(state), state}
     else
-      answer -> {:reply, answer, state}
+      answer -> {answer, state}
     end
+  end
+
+  defp take_in(%{world: world, backend: backend} = state, actions) do
+    with {:ok, tick} <- state.module.tick(backend),
+         {:ok, pending} <- Pending.look(state.pending, world, backend, tick),
+         do: Pending.submit(pending, world, backend, actions)
   end
 
   # Asks for a slice, once.
@@ -174,10 +196,10 @@ defmodule GamePlatform.Compute.WorldProcess do
       end
 
     if target <= Config.max_tick() do
-      job |> begin(target, state) |> advance(state)
+      job |> Job.begin(target, about(state)) |> advance(state)
     else
       left = Config.max_tick() - now(state)
-      finish(job, Config.invalid(:n, target - now(state), "at most #{left} ticks more"), state)
+      Job.finish(job, Config.invalid(:n, target - now(state), "at most #{left} ticks more"), about(state))
 
       {:noreply, slice(state)}
     end
@@ -193,64 +215,64 @@ defmodule GamePlatform.Compute.WorldProcess do
     end
   end
 
-  defp begin(job, target, state) do
-    now = System.monotonic_time()
-    Telemetry.execute([:compute, :advance, :start], %{monotonic_time: now}, metadata(state, target))
-    %{job | target: target, started: now, reported: now}
+  defp advance(job, state) do
+    before = now(state)
+
+    case give(state, before, job.target) do
+      {:ok, state} -> advance(job, state, before)
+      {:error, reason} -> failed(job, reason, state, before)
+    end
   end
 
-  defp advance(job, state) do
-    case state.module.advance(state.backend, job.target, @slice_us) do
-      {:ok, tick, true, backend} ->
-        state = %{state | tick: tick, backend: backend}
-        finish(job, {:ok, tick}, state)
-        {:noreply, slice(state)}
+  defp advance(job, state, before) do
+    target = Pending.until(state.pending, before, job.target)
 
-      {:ok, tick, false, backend} ->
-        state = %{state | tick: tick, backend: backend}
-        {:noreply, slice(%{state | jobs: :queue.in_r(report(job, state), state.jobs)})}
+    case state.module.advance(state.backend, target, @slice_us) do
+      {:ok, tick, done?, backend} ->
+        pending = Pending.advanced(state.pending, before, tick, done?)
+        state = %{state | tick: tick, backend: backend, pending: pending}
+
+        {:noreply,
+         slice(if(done? and target == job.target, do: finished(job, state), else: later(job, state)))}
 
       {:error, reason, backend} ->
-        finish(job, {:error, reason}, state)
-        {:noreply, slice(%{state | backend: backend})}
+        failed(job, reason, %{state | backend: backend}, before)
 
       {:error, reason} ->
-        finish(job, {:error, reason}, state)
-        {:noreply, slice(state)}
+        failed(job, reason, state, before)
     end
   end
 
-  defp report(job, state) do
-    now = System.monotonic_time()
+  defp finished(job, state) do
+    Job.finish(job, {:ok, state.tick}, about(state))
+    state
+  end
 
-    if System.convert_time_unit(now - job.reported, :native, :millisecond) >= @progress_ms do
-      duration = now - job.started
-      Telemetry.execute([:compute, :advance, :progress], %{duration: duration}, metadata(state, job.target))
-      %{job | reported: now}
+  defp later(job, state), do: %{state | jobs: :queue.in_r(Job.report(job, about(state)), state.jobs)}
+
+  # The tick that it has come to may have begun.
+  defp failed(job, reason, state, before) do
+    Job.finish(job, {:error, reason}, about(state))
+    {:noreply, slice(%{state | pending: Pending.advanced(state.pending, before, now(state), false)})}
+  end
+
+  # What is pending for the next tick goes to the backend just before that tick is executed.
+  defp give(state, tick, target) do
+    with batch when batch != nil and tick < target <- Pending.batch(state.pending, tick),
+         {:ok, backend} <- state.module.act(state.backend, tick, batch) do
+      {:ok, %{state | backend: backend, pending: Pending.given(state.pending, tick)}}
     else
-      job
+      {:error, reason} -> {:error, reason}
+      _nothing_to_give -> {:ok, state}
     end
   end
 
-  defp metadata(state, target) do
-    %{backend: state.world.backend, frequency: state.world.frequency, tick: state.tick, target: target}
-  end
+  defp about(state), do: %{backend: state.world.backend, frequency: state.world.frequency, tick: state.tick}
 
   # Takes the job of `monitor` out of the queue; the next advance goes on where it stopped.
   defp drop(state, monitor, answer) do
     {gone, left} = state.jobs |> :queue.to_list() |> Enum.split_with(&(&1.monitor == monitor))
-    for job <- gone, do: finish(job, answer, state)
+    for job <- gone, do: Job.finish(job, answer, about(state))
     %{state | jobs: :queue.from_list(left)}
-  end
-
-  defp finish(job, answer, state) do
-    Process.demonitor(job.monitor, [:flush])
-    if job.timer, do: Process.cancel_timer(job.timer)
-    if answer, do: GenServer.reply(job.from, answer)
-
-    if job.started do
-      duration = System.monotonic_time() - job.started
-      Telemetry.execute([:compute, :advance, :stop], %{duration: duration}, metadata(state, job.target))
-    end
   end
 end
