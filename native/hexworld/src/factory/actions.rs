@@ -133,8 +133,11 @@ impl Factory {
         let spot = self.yard.spot(n);
         match spot.machine.state {
             State::Craft(craft) => {
-                let fits =
-                    recipe != NONE && self.economy.recipes[usize::from(recipe)].at == spot.machine.prototype;
+                // Without a recipe it stops; a name that is an item's alone is none of its recipes.
+                let fits = match recipe {
+                    NONE => item == NONE,
+                    recipe => self.economy.recipes[usize::from(recipe)].at == spot.machine.prototype,
+                };
                 if !fits {
                     return Err(Code::WrongRecipe);
                 }
