@@ -15,10 +15,10 @@ defmodule GamePlatform.FactorySite do
     too_close too_many_estates occupied no_machine missing_items inventory_full queue_full too_far empty
     not_harvestable not_enough not_accepted full wrong_recipe not_by_hand unknown_player)a
 
-  @doc "All rock without ash. `start` and `claim` change the economy."
+  @doc "All rock without ash. `start` and `claim` change the economy; `ruleset` is another's source."
   def new(options \\ []) do
     f = Keyword.get(options, :f, 16)
-    {:ok, %{terms: terms}} = Ruleset.load(:default)
+    {:ok, %{terms: terms}} = Ruleset.load(Keyword.get(options, :ruleset, :default))
     terms = update_in(terms["economy"]["start"], &Map.merge(&1, Map.new(options[:start] || %{})))
     terms = update_in(terms["economy"]["claim"], &Map.merge(&1, Map.new(options[:claim] || %{})))
     cells = Map.new(0..(Topology.cells(f) - 1), &{&1, {0, 0}})
