@@ -61,6 +61,7 @@ impl Factory {
         let owner = Owner { owner: number, grant: 0 };
         self.owners.insert(cell, owner);
         self.changed.owners.insert(cell);
+        self.wake_near(cell);
         self.player_mut(number).claims += 1;
         owner
     }
@@ -125,6 +126,7 @@ impl Factory {
         }
         self.owners.remove(&cell);
         self.changed.owners.insert(cell);
+        self.wake_near(cell);
         let item = self.economy.claim.item;
         let player = self.player_mut(number);
         player.claims -= 1;
@@ -145,9 +147,8 @@ impl Factory {
         self.changed.owners.insert(cell);
         if let Some(n) = self.yard.at(cell) {
             self.yard.spot_mut(n).owner = owner;
-            self.yard.wake(n);
-            self.yard.wake_around(n);
         }
+        self.wake_near(cell);
         Ok(())
     }
 }

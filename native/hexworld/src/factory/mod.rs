@@ -31,12 +31,12 @@ use crate::ruleset::Economy;
 use crate::topology::Sphere;
 use batch::{Action, Op};
 pub(crate) use field::Field;
-use machine::Machine;
+use machine::{IDLE, Machine, State};
 use moves::Moves;
 use phases::Phases;
 use player::Player;
 pub(crate) use store::{CARDS_OF_ACTION, StoreError};
-use yard::{ByNumber, Owner, Yard};
+use yard::{ByNumber, Owner, Spot, Yard};
 
 /// The working copy of a world's objects.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct Factory {
     playing: BTreeSet<(u64, u32)>,
     /// Outcomes of the world so far.
     seq: u64,
-    /// Machines by the rows whose fires they feel.
+    /// Machines by the rows that they feel: where fires are or what they take comes from.
     rows: ByNumber<u32, Vec<u32>>,
     /// Cells whose change the machines have yet to notice.
     unnoticed: Vec<u32>,
@@ -102,7 +102,7 @@ impl Factory {
         for action in std::mem::take(&mut self.batch) {
             self.act(tick, field, &action);
         }
-        self.notice_fires(acted, field);
+        self.notice_field(acted, field);
         let before = field.changed(0).len();
         self.yard.begin();
         let (economy, owners) = (&self.economy, &self.owners);
@@ -156,9 +156,9 @@ impl Factory {
         &mut self.players[number as usize - 1]
     }
 
-    /// Finds out which machines fires halt and heat now, where something may have changed.
-    fn notice_fires(&mut self, acted: &[u32], field: &Field) {
-        let Some(fire) = self.economy.fire else { return };
+    /// Has machines look at the field anew where it may have changed: fires halt and heat them, and those that wait
+    /// for it may find something.
+    fn notice_field(&mut self, acted: &[u32], field: &Field) {
         let mut looks: Vec<u32> = Vec::new();
         for row in acted {
             looks.extend(self.rows.get(row).into_iter().flatten());
@@ -169,11 +169,16 @@ impl Factory {
             looks.extend(beside.chain([cell]).filter_map(|cell| self.yard.at(cell)));
         }
         for n in looks {
-            self.notice(n, fire, field);
+            self.notice(n, field);
         }
     }
 
-    fn notice(&mut self, n: u32, fire: u8, field: &Field) {
+    fn notice(&mut self, n: u32, field: &Field) {
+        let spot = self.yard.spot(n);
+        if self.waits_for_field(spot) {
+            self.yard.wake(n);
+        }
+        let Some(fire) = self.economy.fire else { return };
         let spot = self.yard.spot(n);
         let burns = self.economy.prototypes[usize::from(spot.machine.prototype)].burns;
         let halted = field.kind(spot.cell) == fire;
@@ -183,6 +188,29 @@ impl Factory {
             (spot.halted, spot.hot) = (halted, hot);
             self.yard.wake(n);
             self.yard.wake_around(n);
+        }
+    }
+
+    /// Whether what lies around a machine is all that it may lack.
+    fn waits_for_field(&self, spot: &Spot) -> bool {
+        let State::Craft(craft) = &spot.machine.state else { return false };
+        craft.recipe(&self.economy).is_some_and(|recipe| match recipe.field {
+            Some(_) => craft.progress == recipe.time,
+            None => recipe.harvest.is_some() && craft.progress == IDLE,
+        })
+    }
+
+    /// Has the machines look again that care whose a cell is: those beside it, and those beside these.
+    fn wake_near(&mut self, cell: u32) {
+        let mut near: Vec<u32> = vec![cell];
+        for _ in 0..2 {
+            let beside: Vec<u32> = near.iter().flat_map(|&cell| self.sphere.neighbours(cell)).collect();
+            near.extend(beside);
+            near.sort_unstable();
+            near.dedup();
+        }
+        for n in near.into_iter().filter_map(|cell| self.yard.at(cell)).collect::<Vec<_>>() {
+            self.yard.wake(n);
         }
     }
 
@@ -211,11 +239,14 @@ impl Factory {
         }
     }
 
-    /// The rows in which a fire would be felt by a machine: its own, and those around if it burns.
+    /// The rows whose changes a machine feels: its own, and those around if they matter to it.
     fn felt_rows(&self, n: u32) -> Vec<u32> {
         let spot = self.yard.spot(n);
+        let prototype = spot.machine.prototype;
         let mut rows = vec![self.sphere.site(spot.cell).row];
-        if self.economy.prototypes[usize::from(spot.machine.prototype)].burns {
+        let known = &self.economy.prototypes[usize::from(prototype)];
+        let mut recipes = self.economy.recipes_at(prototype);
+        if known.burns || recipes.any(|(_, recipe)| recipe.harvest.is_some() || recipe.field.is_some()) {
             rows.extend(spot.around.iter().map(|&cell| self.sphere.site(cell).row));
             rows.sort_unstable();
             rows.dedup();

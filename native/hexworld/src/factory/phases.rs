@@ -164,12 +164,10 @@ impl Phases<'_, '_> {
         let mut asked: ByNumber<u32, Vec<Ask>> = ByNumber::default();
         for at in 0..self.yard.active.len() {
             let n = self.yard.active[at];
-            let Some(asks) = self.ask(self.yard.spot(n)) else { continue };
-            // It may be refused, or the field may change: it looks again.
+            let Some((cell, side)) = self.ask(self.yard.spot(n)) else { continue };
+            asked.entry(cell).or_default().push(Ask { machine: n, side });
+            // It may be refused, and asks again.
             self.yard.wake(n);
-            if let Some((cell, side)) = asks {
-                asked.entry(cell).or_default().push(Ask { machine: n, side });
-            }
         }
         let first = (self.tick % 7) as u8;
         let after = |side: u8| (side + 7 - first) % 7;
@@ -181,9 +179,9 @@ impl Phases<'_, '_> {
             .collect()
     }
 
-    /// Whether a machine waits for the field; and then the cell that it asks, if there is one, and where it stands
-    /// seen from there.
-    fn ask(&self, spot: &Spot) -> Option<Option<(u32, u8)>> {
+    /// The cell that a machine asks, and where it stands seen from there. One that waits for the field and finds no
+    /// cell is woken when the field around it changes.
+    fn ask(&self, spot: &Spot) -> Option<(u32, u8)> {
         let State::Craft(craft) = &spot.machine.state else { return None };
         let recipe = craft.recipe(self.economy).filter(|_| !spot.halted)?;
         let around = || [(spot.cell, ITSELF)].into_iter().chain(spot.around.into_iter().zip(spot.back));
@@ -195,10 +193,10 @@ impl Phases<'_, '_> {
                 self.field.kind(cell) == change.from && self.is_mine(spot.owner.owner, cell)
             };
             if change.around {
-                return Some(around().find(fits));
+                return around().find(fits);
             }
             let front = usize::from(spot.machine.direction);
-            return Some(Some((spot.around[front], spot.back[front])).filter(fits));
+            return Some((spot.around[front], spot.back[front])).filter(fits);
         }
         let kind = recipe.harvest?;
         if craft.progress != IDLE || craft.out + 1 > KEPT {
@@ -209,12 +207,12 @@ impl Phases<'_, '_> {
             _ if recipe.last => 1,
             _ => 2,
         };
-        Some(around().find(|&(cell, _)| {
+        around().find(|&(cell, _)| {
             let (found, amount) = self.field.cell(cell);
             found == kind
                 && amount >= least
                 && self.owners.get(&cell).is_none_or(|owner| owner.admits(spot.owner.owner))
-        }))
+        })
     }
 
     /// Whether a machine of `player` may change the field there: the cell is theirs and no neighbour is another's.
