@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod edge;
+pub mod factory;
 pub mod rivals;
 pub mod spin;
 pub mod tick;

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: gp_bench tick|spin [--quick]\n       gp_bench edge-load ADDRESS [PATH]";
+const USAGE: &str = "usage: gp_bench tick|factory|spin [--quick]\n       gp_bench edge-load ADDRESS [PATH]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let print = |row| println!("{}", serde_json::to_string(&row).expect("plain data"));
     match args.first().map(String::as_str) {
         Some("tick") => bench::tick::run(quick, print),
+        Some("factory") => bench::factory::run(quick, &mut { print }),
         Some("spin") => bench::spin::run(quick, print),
         Some("edge-load") => return edge_load(&args[1..]),
         Some("--help" | "-h") => println!("{USAGE}"),

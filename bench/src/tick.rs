@@ -14,6 +14,7 @@ pub fn run(quick: bool, mut report: impl FnMut(Row)) {
     let rounds = if quick { 5 } else { 15 };
     dense(rounds, &mut report);
     beat(if quick { 64 } else { 320 }, &mut report);
+    crate::factory::run(quick, &mut report);
     if !quick {
         hundred_million(&mut report);
     }
