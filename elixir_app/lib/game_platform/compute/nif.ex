@@ -9,6 +9,7 @@ defmodule GamePlatform.Compute.Nif do
 
   # `Native.world_cells/2` and `world_sites/2` refuse more on a normal scheduler.
   @max_ids_at_once 256
+  @max_sites_at_once 64
 
   @impl true
   def bytes(frequency), do: Native.world_bytes(frequency)
@@ -51,7 +52,7 @@ defmodule GamePlatform.Compute.Nif do
   def cells(world, ids), do: Native.world_cells_many(world, ids)
 
   @impl true
-  def sites(world, ids) when length(ids) <= @max_ids_at_once, do: Native.world_sites(world, ids)
+  def sites(world, ids) when length(ids) <= @max_sites_at_once, do: Native.world_sites(world, ids)
   def sites(world, ids), do: Native.world_sites_many(world, ids)
 
   @impl true

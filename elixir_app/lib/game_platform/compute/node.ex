@@ -11,6 +11,7 @@ defmodule GamePlatform.Compute.Node do
   alias GamePlatform.Native
 
   @max_ids_at_once 256
+  @max_sites_at_once 64
   # Workers that one request may cost before its caller is told. Only those count that got nowhere.
   @max_failures 20
   @full_ms 1
@@ -144,7 +145,7 @@ defmodule GamePlatform.Compute.Node do
 
   @impl true
   def sites(%__MODULE__{handle: handle}, ids), do: sites(handle, ids)
-  def sites(handle, ids) when length(ids) <= @max_ids_at_once, do: Native.world_sites(handle, ids)
+  def sites(handle, ids) when length(ids) <= @max_sites_at_once, do: Native.world_sites(handle, ids)
   def sites(handle, ids), do: Native.world_sites_many(handle, ids)
 
   @impl true
