@@ -25,6 +25,7 @@ defmodule GamePlatform.TelemetryTest do
     # Longer than a second of work, so that progress is reported.
     # An advance that gives up has ended too.
     assert {:error, :timeout} = Compute.advance(world, 1_000_000_000, timeout_ms: 1_500)
+    {:ok, [_]} = Compute.submit(world, [%{action: "move"}])
     start_supervised!({GamePlatform, name: __MODULE__.Game, frequency: 2, ups: 100, edge: [port: 0]})
     {:ok, port} = GamePlatform.port(__MODULE__.Game)
     {:ok, client} = WSClient.connect(port, "/socket/websocket?vsn=2.0.0")

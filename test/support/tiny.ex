@@ -1,5 +1,5 @@
 defmodule GamePlatform.Tiny do
-  @moduledoc "The small economy of `priv/rulesets/tiny.toml`, and worlds of it on the `:beam` backend."
+  @moduledoc "The small economy of `priv/rulesets/tiny.toml`, and worlds of it."
 
   alias GamePlatform.Compute
   alias GamePlatform.Compute.{Economy, Ruleset, World}
@@ -33,9 +33,10 @@ defmodule GamePlatform.Tiny do
     )
   end
 
-  @doc "A world all of rock; it ends with the test."
+  @doc "A world all of rock; it ends with the test. `Process.put(:backend, …)` chooses the backend."
   def world!(opts \\ []) do
-    {:ok, world} = Compute.new_world([backend: :beam, frequency: 8, ruleset: @path] ++ opts)
+    opts = [backend: Process.get(:backend, :beam), frequency: 8, ruleset: @path] ++ opts
+    {:ok, world} = Compute.new_world(opts)
     world
   end
 

@@ -58,56 +58,11 @@ defmodule GamePlatform.Compute do
   @type reason :: atom | {atom, term}
   @type cell_id :: non_neg_integer
   @type chunk :: non_neg_integer
-  @type cell :: %{
-          id: cell_id,
-          kind: 0..7,
-          name: String.t(),
-          amount: 0..65535,
-          machine: machine | nil,
-          owner: String.t() | nil,
-          grant: String.t() | nil
-        }
-  @typedoc "What stands on a cell; see `cell/2`."
-  @type machine :: %{
-          prototype: String.t(),
-          direction: 0..5,
-          recipe: String.t() | nil,
-          item: String.t() | nil,
-          state: :working | :waiting | :full | :no_fuel | :no_drive | :halted | :idle,
-          contents: %{String.t() => pos_integer},
-          fuel: %{item: String.t() | nil, count: 0..20, burn: 0..65535} | nil,
-          progress: non_neg_integer | nil,
-          made: non_neg_integer,
-          spilt: non_neg_integer,
-          lit: non_neg_integer
-        }
-  @typedoc "With atoms or strings as keys; see `submit/2`."
-  @type action :: map
-  @type reply :: %{
-          action_id: String.t() | nil,
-          status: :accepted | :refused,
-          code: atom | nil,
-          message: String.t() | nil,
-          tick: non_neg_integer | nil
-        }
-  @type outcome :: %{
-          player: String.t(),
-          action_id: String.t(),
-          outcome: :applied | :refused,
-          code: atom | nil,
-          tick: pos_integer
-        }
-  @type player :: %{
-          name: String.t(),
-          number: pos_integer,
-          position: cell_id,
-          home: cell_id,
-          claims: non_neg_integer,
-          inventory: %{String.t() => pos_integer},
-          busy_until: pos_integer | nil,
-          playing: map | nil,
-          queue: [map]
-        }
+  @type cell :: World.cell()
+  @type player :: World.player()
+  @type action :: World.action()
+  @type reply :: World.reply()
+  @type outcome :: World.outcome()
 
   @backends %{node: Node, nif: Nif, beam: Beam}
   @max_tick Config.max_tick()

@@ -7,6 +7,7 @@ defmodule GamePlatform.Telemetry do
 
   * `[:game_platform, :compute, :advance, :start | :progress | :stop]`: a call of
     `GamePlatform.Compute.advance/3` began, is under way (at most once a second), ended.
+  * `[:game_platform, :compute, :submit]`: actions came, of which so many were accepted and refused.
   * `[:game_platform, :world, :tick, :stop]`: a world server has done a tick.
   * `[:game_platform, :world, :publish]`: clients were told a step of the world, of so many bytes.
   * `[:game_platform, :native_node, :up | :down]`: a native program serves, after the `duration` of its start; it
@@ -22,6 +23,7 @@ defmodule GamePlatform.Telemetry do
     {[:compute, :advance, :start], [:monotonic_time], [:backend, :frequency, :target, :tick]},
     {[:compute, :advance, :progress], [:duration], [:backend, :frequency, :target, :tick]},
     {[:compute, :advance, :stop], [:duration], [:backend, :frequency, :target, :tick]},
+    {[:compute, :submit], [:accepted, :refused], [:backend, :frequency]},
     {[:world, :tick, :stop], [:duration, :missed], [:backend, :frequency, :server, :tick]},
     {[:world, :publish], [:bytes, :duration], [:tick, :topic]},
     {[:native_node, :up], [:duration], [:generation, :os_pid, :program]},
