@@ -269,11 +269,14 @@ defmodule GamePlatform.Compute.Node do
       {:open_world, state.id, options.frequency, <<options.seed::64>>, options.threads, options.ruleset.text}
 
     with :ok <- Native.world_handover(state.handle, up.ring, state.id),
-         :ok <- Batches.call(up, open),
+         :ok <- Worker.call(up, open),
          :ok <- Closer.watch(state.worker, state.id),
          :ok <- give_present(state, up) do
       {:ok, %{state | attached: Map.take(up, [:id, :generation])}}
     else
+      {:error, sentence} when is_binary(sentence) ->
+        {:error, {:worker_refused, %{reason: sentence}}}
+
       # The worker went before it had the world.
       {:error, reason} when reason in [:worker_down, :corrupt_peer] ->
         recover(%{state | attached: Map.take(up, [:id, :generation])}, reason)

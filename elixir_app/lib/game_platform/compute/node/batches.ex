@@ -33,29 +33,25 @@ defmodule GamePlatform.Compute.Node.Batches do
   def past(%{complete: true, list: list}), do: {:ok, Enum.reverse(list)}
   def past(_), do: {:error, :corrupt_peer}
 
-  @doc "Hands a batch to the worker `up`, which has the world open."
+  @doc """
+  Hands a batch to the worker `up`, which has the world open. It was asked nothing unusual, so if it refuses, it is
+  confused, or its memory is.
+  """
   def give(%{handle: handle, id: id}, up, tick, <<actions::16-little, _::binary>> = batch) do
-    with :ok <- grow(handle, id, up, actions), do: call(up, {:act, id, tick, batch})
+    with :ok <- grow(handle, id, up, actions),
+         {:error, sentence} when is_binary(sentence) <- Worker.call(up, {:act, id, tick, batch}),
+         do: {:error, :corrupt_peer}
   end
 
   # The memory grows first, so that the worker needs none while it ticks.
   defp grow(handle, id, up, actions) do
-    case Native.world_reserve(handle, actions) do
-      {:ok, 0} ->
-        :ok
-
-      {:ok, extents} ->
-        with :ok <- Native.world_handover_extents(handle, up.ring, id, extents),
-             do: call(up, {:extend_world, id})
-
-      error ->
-        error
+    with {:ok, extents} when extents > 0 <- Native.world_reserve(handle, actions),
+         :ok <- Native.world_handover_extents(handle, up.ring, id, extents),
+         {:error, sentence} when is_binary(sentence) <- Worker.call(up, {:extend_world, id}) do
+      {:error, :corrupt_peer}
+    else
+      {:ok, 0} -> :ok
+      answer -> answer
     end
-  end
-
-  @doc "A call to a worker whose refusal is a sentence."
-  def call(up, request) do
-    with {:error, sentence} when is_binary(sentence) <- Worker.call(up, request),
-         do: {:error, {:worker_refused, %{reason: sentence}}}
   end
 end
