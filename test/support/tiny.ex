@@ -35,7 +35,7 @@ defmodule GamePlatform.Tiny do
 
   @doc "A world all of rock; it ends with the test. `Process.put(:backend, …)` chooses the backend."
   def world!(opts \\ []) do
-    opts = [backend: Process.get(:backend, :beam), frequency: 8, ruleset: @path] ++ opts
+    opts = Keyword.merge([backend: Process.get(:backend, :beam), frequency: 8, ruleset: @path], opts)
     {:ok, world} = Compute.new_world(opts)
     world
   end

@@ -75,12 +75,7 @@ defmodule GamePlatform.Compute.NodeActionsTest do
 
   defp undisturbed(deeds), do: live(world!(), deeds)
 
-  defp node!(worker) do
-    Process.put(:backend, :node)
-    world = world!(worker: worker)
-    Process.delete(:backend)
-    world
-  end
+  defp node!(worker), do: world!(backend: :node, worker: worker)
 
   test "the worker is killed at any moment", %{worker: worker} do
     deeds = deeds(3)
@@ -167,7 +162,7 @@ defmodule GamePlatform.Compute.NodeActionsTest do
     moves = fn world -> Compute.submit(world, for(name <- names, do: act(name, "1", "release", cell: 7))) end
 
     results =
-      for world <- [world!(), node!(worker)] do
+      for world <- [world!(), world!(backend: :nif), node!(worker)] do
         {:ok, _} = joins.(world)
         {:ok, 1} = Compute.advance(world, 1)
         {:ok, _} = moves.(world)

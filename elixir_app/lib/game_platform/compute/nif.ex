@@ -35,8 +35,10 @@ defmodule GamePlatform.Compute.Nif do
   end
 
   @impl true
-  def act(world, tick, batch) do
-    with :ok <- Native.world_act(world, tick, batch), do: {:ok, world}
+  def act(world, tick, <<actions::16-little, _::binary>> = batch) do
+    with {:ok, _} <- Native.world_reserve(world, actions),
+         :ok <- Native.world_act(world, tick, batch),
+         do: {:ok, world}
   end
 
   @impl true
