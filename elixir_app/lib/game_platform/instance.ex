@@ -4,11 +4,13 @@ defmodule GamePlatform.Instance do
   #
   #     name (rest_for_one)
   #     ├── name.Registry          finds the parts below
+  #     ├── name.Devices           Registry: which processes follow which player
   #     └── parts (one_for_one)
   #         ├── RulesetWatcher         tells of changes of its file        in development
   #         ├── world (rest_for_one)
   #         │   ├── WorldServer    owns the world and ticks it
   #         │   │   └── WorldProcess   (monitored) the world, whatever the backend
+  #         │   ├── Players        brings players into the world
   #         │   └── Publisher      tells clients what changes           if there are clients
   #         ├── name.Transport     sockets of clients                   if asked for
   #         └── Admin              health and metrics                   if asked for
@@ -19,7 +21,7 @@ defmodule GamePlatform.Instance do
 
   alias GamePlatform.Game.Factory.RulesetWatcher
   alias GamePlatform.Game.Simulation.WorldServer
-  alias GamePlatform.Multiplayer.Publisher
+  alias GamePlatform.Multiplayer.{Players, Publisher, Rates}
   alias GamePlatform.Transport
   alias GamePlatformWeb.Admin
   alias GamePlatformWeb.Admin.Sources
@@ -34,20 +36,33 @@ defmodule GamePlatform.Instance do
 
   def via(name, part), do: {:via, Registry, {registry(name), part}}
   def registry(name), do: Module.concat(name, Registry)
+  def devices(name), do: Module.concat(name, Devices)
+  def rates(name), do: Module.concat(name, Rates)
   def transport(name), do: Module.concat(name, Transport)
   def admin_name(name), do: Module.concat(name, Admin)
 
   @impl true
   def init({name, %{edge: edge, admin: admin} = options}) do
-    world = {WorldServer, {via(name, :world_server), Map.drop(options, [:edge, :admin])}}
+    # How often players act is remembered longer than any part lives.
+    Rates.new_table(rates(name))
+    world = options |> Map.drop([:edge, :admin]) |> Map.put(:devices, devices(name))
+
+    world = [
+      {WorldServer, {via(name, :world_server), world}},
+      {Players, {via(name, :players), %{world_server: via(name, :world_server), rates: rates(name)}}}
+    ]
 
     parts =
       RulesetWatcher.child_specs(options.ruleset) ++
-        [subtree(:world, [world | publisher(name, edge)], :rest_for_one)] ++
+        [subtree(:world, world ++ publisher(name, edge), :rest_for_one)] ++
         transport(name, edge) ++ admin(name, admin, edge)
 
     Supervisor.init(
-      [{Registry, keys: :unique, name: registry(name)}, subtree(:parts, parts, :one_for_one)],
+      [
+        {Registry, keys: :unique, name: registry(name)},
+        Supervisor.child_spec({Registry, keys: :duplicate, name: devices(name)}, id: :devices),
+        subtree(:parts, parts, :one_for_one)
+      ],
       strategy: :rest_for_one
     )
   end

@@ -1,6 +1,7 @@
 defmodule GamePlatform.Game.Simulation.WorldServer do
   @moduledoc false
-  # Makes a world and advances it at a steady number of updates per second.
+  # Makes a world and advances it at a steady number of updates per second, and tells what becomes of the actions that
+  # it was given. Who acts waits for the world itself: this server is not between them, so that it ticks on.
 
   use GenServer
 
@@ -10,15 +11,30 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
 
   # Ticks of the last second are kept for the statistics.
   @window_us 1_000_000
+  # The body's actions may take longer than was foreseen; after so many ticks more nobody waits for the outcome.
+  @late_ticks 4_000
 
   def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
 
   def stats(server), do: GenServer.call(server, :stats)
   def world(server), do: GenServer.call(server, :world)
 
+  # As `Compute.submit/2`. What becomes of the actions is told to `options.devices`, a registry: to the player as
+  # `{:outcomes, player, outcomes}`, and to `:all`; refusals with a `message`.
+  def submit(server, actions) do
+    with {:ok, world} <- world(server), {:ok, replies} <- Compute.submit(world, actions) do
+      under_way =
+        for {action, %{status: :accepted} = reply} <- Enum.zip(actions, replies),
+            do: {{action[:by] || action["by"], reply.action_id}, reply.tick, action[:cell] || action["cell"]}
+
+      if under_way != [], do: GenServer.cast(server, {:under_way, under_way})
+      {:ok, replies}
+    end
+  end
+
   @impl true
   def init(%{ups: ups} = options) do
-    case options |> Map.delete(:ups) |> Map.to_list() |> Compute.new_world() do
+    case options |> Map.drop([:ups, :devices]) |> Map.to_list() |> Compute.new_world() do
       {:ok, world} ->
         {:ok,
          schedule(%{
@@ -28,7 +44,12 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
            tick: 0,
            request: nil,
            began: nil,
-           done: :queue.new()
+           done: :queue.new(),
+           devices: options[:devices],
+           # {player, action_id} => {the tick after which it is given up, cell}
+           under_way: %{},
+           # The tick up to which outcomes have been told.
+           told: 0
          })}
 
       {:error, reason} ->
@@ -71,7 +92,62 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
     %{backend: backend, frequency: frequency} = state.world
     metadata = %{backend: backend, frequency: frequency, server: self(), tick: tick}
     Telemetry.execute([:world, :tick, :stop], measurements, metadata)
-    state |> remember(finish, duration) |> schedule()
+    state |> tell() |> remember(finish, duration) |> schedule()
+  end
+
+  defp tell(%{under_way: under_way} = state) when under_way == %{}, do: state
+
+  defp tell(state) do
+    case Compute.outcomes(state.world, state.told) do
+      {:ok, outcomes} ->
+        outcomes = Enum.map(outcomes, &explain(&1, state))
+
+        for {player, outcomes} <- Enum.group_by(outcomes, & &1.player),
+            do: dispatch(state.devices, player, outcomes)
+
+        if outcomes != [], do: dispatch(state.devices, :all, outcomes)
+        told = Enum.reduce(outcomes, state.tick, &max(&1.tick, &2))
+        over = for %{player: player, action_id: id} <- outcomes, do: {player, id}
+        %{state | under_way: state.under_way |> Map.drop(over) |> late(told), told: told}
+
+      # It cannot be read at this moment: later there are more.
+      {:error, _} ->
+        state
+    end
+  end
+
+  defp explain(%{outcome: :applied} = outcome, _), do: outcome
+
+  defp explain(%{code: code} = outcome, state) do
+    about =
+      with {_, cell} when is_integer(cell) <- state.under_way[{outcome.player, outcome.action_id}],
+           {:ok, %{owner: owner}} <- Compute.cell(state.world, cell) do
+        %{cell: cell, owner: owner}
+      else
+        _ -> %{}
+      end
+
+    Map.put(outcome, :message, Compute.refusal(code, about))
+  end
+
+  defp late(under_way, tick) when rem(tick, 64) > 0, do: under_way
+  defp late(under_way, tick), do: :maps.filter(fn _, {until, _} -> until > tick end, under_way)
+
+  defp dispatch(nil, _, _), do: :ok
+
+  defp dispatch(devices, key, outcomes) do
+    Registry.dispatch(devices, key, fn subscribers ->
+      for {pid, _} <- subscribers, do: send(pid, {:outcomes, key, outcomes})
+    end)
+  end
+
+  # Of what has been told already, which a tick may be before it is heard of here, nothing more comes.
+  @impl true
+  def handle_cast({:under_way, actions}, state) do
+    new =
+      for {key, tick, cell} <- actions, tick > state.told, into: %{}, do: {key, {tick + @late_ticks, cell}}
+
+    {:noreply, %{state | under_way: Map.merge(state.under_way, new)}}
   end
 
   @impl true

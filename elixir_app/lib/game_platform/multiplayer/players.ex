@@ -1,0 +1,68 @@
+defmodule GamePlatform.Multiplayer.Players do
+  @moduledoc false
+  # Who is known in the world, and where each is at home: finds homes for those who come, one after another, so that
+  # two who come at the same time do not get the same. Begins anew with each world.
+
+  use GenServer
+
+  alias GamePlatform.Compute
+  alias GamePlatform.Game.Simulation.WorldServer
+  alias GamePlatform.Game.World.Homes
+  alias GamePlatform.Multiplayer.Rates
+
+  @prune_ms 60_000
+  # A home of a crowded world takes a tenth of a second, and many may come at once.
+  @enter_ms 60_000
+
+  def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
+
+  # The home of a player, who is in the world from the next tick on; nil in a world without an economy.
+  @spec enter(GenServer.server(), String.t()) :: {:ok, Compute.cell_id() | nil} | {:error, term}
+  def enter(server, player), do: GenServer.call(server, {:enter, player}, @enter_ms)
+
+  @impl true
+  def init(%{world_server: world_server, rates: rates}) do
+    Process.send_after(self(), :prune, @prune_ms)
+    {:ok, world} = WorldServer.world(world_server)
+    {:ok, %{world: world, rates: rates, homes: homes(world)}}
+  end
+
+  defp homes(%{economy: nil}), do: %{}
+
+  defp homes(world) do
+    {:ok, players} = Compute.players(world)
+    Map.new(players, &{&1.name, &1.home})
+  end
+
+  @impl true
+  def handle_call({:enter, _}, _, %{world: %{economy: nil}} = state), do: {:reply, {:ok, nil}, state}
+
+  def handle_call({:enter, player}, _, state) do
+    case state.homes do
+      %{^player => home} ->
+        {:reply, {:ok, home}, state}
+
+      _ ->
+        with {:ok, home, _} <- Homes.find(state.world, player, Map.values(state.homes)),
+             {:ok, [%{status: :accepted}]} <-
+               Compute.submit(state.world, [%{action: "join", by: player, cell: home}]) do
+          {:reply, {:ok, home}, put_in(state.homes[player], home)}
+        else
+          {:ok, [%{status: :refused, code: code, message: message}]} ->
+            {:reply, {:error, {code, message}}, state}
+
+          {:error, _} = error ->
+            {:reply, error, state}
+        end
+    end
+  end
+
+  @impl true
+  def handle_info(:prune, state) do
+    Rates.prune(state.rates)
+    Process.send_after(self(), :prune, @prune_ms)
+    {:noreply, state}
+  end
+
+  def handle_info(_, state), do: {:noreply, state}
+end
