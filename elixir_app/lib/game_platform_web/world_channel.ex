@@ -1,6 +1,7 @@
 defmodule GamePlatformWeb.WorldChannel do
   @moduledoc """
-  A client that watches a world: a keyframe when it joins, then a diff for each step of the network rate.
+  A client in a world: it watches, with a keyframe when it joins and then a diff for each step of the network rate, and
+  it plays.
 
   Join `world:main`. With `{"binary": true}`, `keyframe` and `diff` are binary messages, the keyframe right after
   the answer; otherwise, and where the transport has none (long poll, V1), they are base64, the keyframe in the answer.
@@ -11,6 +12,13 @@ defmodule GamePlatformWeb.WorldChannel do
   keyframes in a second at most: who asks sooner gets one a little later, and of several looks the last counts, while
   the others are answered with an error. When much waits for clients a keyframe comes later too, and the answer to a
   join may be without it.
+
+  Who joins enters the world as a player, if its ruleset has an economy; the answer has `home`, `position` and in `you`
+  what `player` is answered with, all null for one who only watches. `action` is one action of the player
+  (`docs/channels.md`), answered with what `GamePlatform.Multiplayer.submit/3` says; what becomes of it is pushed to all
+  channels of the player as `outcome`. `player` asks for the present state of the player, `cell` for a cell
+  (`{"cell": id}`) or up to 256 (`{"cells": [id, …]}`), with machine and owner. Presence has each player's position,
+  brought up to date once a second.
   """
 
   use GamePlatform.Channel
@@ -18,6 +26,7 @@ defmodule GamePlatformWeb.WorldChannel do
   alias GamePlatform.{Compute, Instance, Presence, Socket}
   alias GamePlatform.Multiplayer.Publisher
   alias GamePlatform.Transport.Egress
+  alias GamePlatformWeb.WorldChannel.Player
 
   # A whole world is told of up to so many cells, which are two megabytes of keyframe.
   @most_cells 700_000
@@ -44,7 +53,8 @@ defmodule GamePlatformWeb.WorldChannel do
          area = if(world.cells <= @most_cells, do: :all, else: area!(world, @home, @radius)),
          socket =
            assign(socket, world: world, form: form, area: area, followed: [])
-           |> assign(due: now_ms(), renewal: nil, asked: nil),
+           |> assign(due: now_ms(), renewal: nil, asked: nil, where: nil),
+         {:ok, player, socket} <- Player.enter(socket),
          {:ok, tick, keyframe, socket} <- watch(socket) do
       told? = form == :json and Egress.room?(socket)
       send(self(), {:joined, tick, if(told?, do: nil, else: keyframe)})
@@ -62,7 +72,7 @@ defmodule GamePlatformWeb.WorldChannel do
         keyframe: if(told?, do: Base.encode64(keyframe))
       }
 
-      {:ok, reply, socket}
+      {:ok, Map.merge(reply, player), assign(socket, :followed_player, true)}
     else
       _ -> {:error, %{reason: "the world is being started: join again"}}
     end
@@ -93,14 +103,18 @@ defmodule GamePlatformWeb.WorldChannel do
     end
   end
 
-  def handle_in(event, _, socket), do: refuse(socket, "event", "#{event} is none of look, resync, ping")
+  def handle_in("action", action, socket), do: {:reply, Player.act(socket, action), socket}
+  def handle_in("player", _, socket), do: {:reply, Player.you(socket), socket}
+  def handle_in("cell", payload, socket), do: {:reply, Player.cell(socket, payload), socket}
+
+  def handle_in(event, _, socket),
+    do: refuse(socket, "event", "#{event} is none of action, cell, look, ping, player, resync")
 
   @impl true
   # After the answer.
   def handle_info({:joined, tick, keyframe}, socket) do
     socket = if keyframe, do: begin(socket, tick, keyframe), else: follow(socket, tick)
-    {:ok, _} = Presence.track(socket, socket.assigns.player, %{online_at: System.os_time(:second)})
-    handle_info(:present, socket)
+    handle_info(:present, Player.track(socket))
   end
 
   def handle_info(:present, socket) do
@@ -108,6 +122,20 @@ defmodule GamePlatformWeb.WorldChannel do
       do: Process.send_after(self(), :present, again_ms())
 
     {:noreply, socket}
+  end
+
+  def handle_info({:outcomes, _, outcomes}, socket), do: {:noreply, Player.outcomes(socket, outcomes)}
+  def handle_info(:where, socket), do: {:noreply, Player.where(socket)}
+
+  def handle_info(:enter, socket) do
+    case Player.enter_again(socket) do
+      {:ok, socket} ->
+        {:noreply, socket}
+
+      _ ->
+        Process.send_after(self(), :enter, again_ms())
+        {:noreply, socket}
+    end
   end
 
   def handle_info(:resync, socket), do: {:noreply, renew(socket)}
@@ -202,6 +230,7 @@ defmodule GamePlatformWeb.WorldChannel do
 
     with true <- early_ms <= 0,
          {:ok, world} <- GamePlatform.world(socket.assigns.game),
+         if(world.pid != socket.assigns.world.pid, do: send(self(), :enter)),
          {:ok, tick, keyframe, socket} <- socket |> assign(:world, world) |> watch() do
       begin(socket, tick, keyframe)
     else
