@@ -60,6 +60,7 @@ impl Factory {
     pub(super) fn own(&mut self, number: u32, cell: u32) -> Owner {
         let owner = Owner { owner: number, grant: 0 };
         self.owners.insert(cell, owner);
+        self.lands.entry(number).or_default().insert(cell);
         self.changed.owners.insert(cell);
         self.wake_near(cell);
         self.player_mut(number).claims += 1;
@@ -96,11 +97,7 @@ impl Factory {
 
     /// Connected groups of a player's cells.
     fn estates(&self, number: u32) -> u32 {
-        if self.player(number).claims == 0 {
-            return 0;
-        }
-        let mut left: HashSet<u32> =
-            self.owners.iter().filter(|(_, owner)| owner.owner == number).map(|(&cell, _)| cell).collect();
+        let mut left = self.lands.get(&number).cloned().unwrap_or_default();
         let mut estates = 0;
         while let Some(&first) = left.iter().next() {
             estates += 1;
@@ -125,6 +122,9 @@ impl Factory {
             return Err(Code::InventoryFull);
         }
         self.owners.remove(&cell);
+        if let Some(land) = self.lands.get_mut(&number) {
+            land.remove(&cell);
+        }
         self.changed.owners.insert(cell);
         self.wake_near(cell);
         let item = self.economy.claim.item;

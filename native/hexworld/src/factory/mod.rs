@@ -45,6 +45,8 @@ pub(crate) struct Factory {
     sphere: Sphere,
     yard: Yard,
     owners: ByNumber<u32, Owner>,
+    /// The cells of each player.
+    lands: ByNumber<u32, HashSet<u32>>,
     /// By number, which is one more than the place.
     players: Vec<Player>,
     names: HashMap<Box<str>, u32>,
@@ -79,6 +81,7 @@ impl Factory {
             sphere,
             yard: Yard::default(),
             owners: ByNumber::default(),
+            lands: ByNumber::default(),
             players: Vec::new(),
             names: HashMap::new(),
             playing: BTreeSet::new(),

@@ -82,9 +82,8 @@ impl Factory {
             cards.delete(machine_key(cell), tick);
         }
         let mut bytes = Vec::new();
-        for n in std::mem::take(&mut self.yard.dirty) {
+        for n in self.yard.take_dirty() {
             let spot = self.yard.spot_mut(n);
-            spot.dirty = false;
             bytes.clear();
             spot.machine.encode(&mut bytes);
             let card = match spot.card {
@@ -176,6 +175,7 @@ impl<'a> Loaded<'a> {
                     return Err(corrupt("owner", key));
                 };
                 self.factory.owners.insert(cell, owner);
+                self.factory.lands.entry(owner.owner).or_default().insert(cell);
             }
             PLAYER => {
                 let player = Player::decode(self.economy, self.sphere.cells(), bytes);
@@ -238,9 +238,7 @@ impl<'a> Loaded<'a> {
             factory.yard.spot_mut(n).card = Some(card);
         }
         // What was loaded is kept already.
-        for n in std::mem::take(&mut factory.yard.dirty) {
-            factory.yard.spot_mut(n).dirty = false;
-        }
+        factory.yard.take_dirty();
         factory.changed = Changed::default();
         Ok(self.factory)
     }

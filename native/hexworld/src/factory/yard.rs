@@ -72,7 +72,7 @@ pub(crate) struct Spot {
     pub hot: bool,
     /// A dynamo that drives in this tick.
     pub on: bool,
-    pub dirty: bool,
+    dirty: bool,
     /// Sides from which it is offered something in this tick.
     pub offered: u8,
     in_active: bool,
@@ -86,13 +86,14 @@ pub(crate) struct Spot {
 pub(crate) struct Yard {
     spots: Vec<Option<Spot>>,
     vacant: Vec<u32>,
+    /// Vacated in this tick: lists may still name them.
+    vacated: Vec<u32>,
     at: ByNumber<u32, u32>,
     /// Machines to look at in this tick, and in the next.
     pub active: Vec<u32>,
     next: Vec<u32>,
     under_way: bool,
-    /// Machines that have changed in this tick.
-    pub dirty: Vec<u32>,
+    dirty: Vec<u32>,
 }
 
 impl Yard {
@@ -159,10 +160,7 @@ impl Yard {
                 self.spot_mut(spot.beside[side]).beside[usize::from(spot.back[side])] = NOBODY;
             }
         }
-        for list in [&mut self.active, &mut self.next, &mut self.dirty] {
-            list.retain(|&other| other != n);
-        }
-        self.vacant.push(n);
+        self.vacated.push(n);
         Some(spot)
     }
 
@@ -213,11 +211,14 @@ impl Yard {
         self.under_way = true;
         self.active.clear();
         std::mem::swap(&mut self.active, &mut self.next);
-        for n in 0..self.active.len() {
-            let index = self.active[n];
-            let spot = self.spot_mut(index);
-            (spot.in_active, spot.in_next) = (true, false);
-        }
+        let spots = &mut self.spots;
+        self.active.retain(|&n| match &mut spots[n as usize] {
+            Some(spot) => {
+                (spot.in_active, spot.in_next) = (true, false);
+                true
+            }
+            None => false,
+        });
     }
 
     /// Ends what machines do by themselves: whom they wake from now on is for the next tick.
@@ -227,5 +228,21 @@ impl Yard {
             let index = self.active[n];
             self.spot_mut(index).in_active = false;
         }
+    }
+
+    /// The machines that have changed in this tick, of which none is dirty then.
+    pub fn take_dirty(&mut self) -> Vec<u32> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        let spots = &mut self.spots;
+        dirty.retain(|&n| match &mut spots[n as usize] {
+            Some(spot) => {
+                spot.dirty = false;
+                true
+            }
+            None => false,
+        });
+        // No list names them any more.
+        self.vacant.append(&mut self.vacated);
+        dirty
     }
 }
