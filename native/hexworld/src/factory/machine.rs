@@ -80,6 +80,10 @@ impl Fuel {
         }
     }
 
+    fn is_sound(&self) -> bool {
+        (self.item == NONE) == (self.pieces == 0) && self.pieces <= FUEL_BY_HAND
+    }
+
     fn room(&self, item: u8, limit: u8) -> bool {
         self.pieces == 0 || self.item == item && self.pieces < limit
     }
@@ -258,16 +262,12 @@ fn decode_state(economy: &Economy, does: Does, prototype: u8, reader: &mut Reade
         }
         Does::Store => {
             let (filter, ready, n) = (item(economy, reader.u8()?)?, reader.u64()?, reader.u8()?);
-            State::Store { filter, ready, counts: decode_counts(economy, n, reader)? }
+            let counts = decode_counts(economy, n, reader)?;
+            let room = u32::from(economy.prototypes[usize::from(prototype)].room);
+            (total(&counts) <= room).then_some(State::Store { filter, ready, counts })?
         }
         Does::Craft => {
             let recipe = reader.u8()?;
-            let time = if recipe == NONE {
-                0
-            } else {
-                let recipe = economy.recipes.get(usize::from(recipe))?;
-                (recipe.at == prototype).then_some(recipe.time)?
-            };
             let progress = reader.u16()?;
             let (item, pieces, burn) = (item(economy, reader.u8()?)?, reader.u8()?, reader.u16()?);
             let mut inputs = [0; 4];
@@ -276,14 +276,14 @@ fn decode_state(economy: &Economy, does: Does, prototype: u8, reader: &mut Reade
             }
             let (out, by) = (reader.u16()?, reader.u16()?);
             let [made, spilt, lit] = [reader.u32()?, reader.u32()?, reader.u32()?];
-            let sound = (progress == IDLE || progress <= time) && (item == NONE) == (pieces == 0);
             let fuel = Fuel { item, pieces, burn, lit };
-            sound.then_some(State::Craft(Craft { recipe, progress, fuel, inputs, out, by, made, spilt }))?
+            let craft = Craft { recipe, progress, fuel, inputs, out, by, made, spilt };
+            (fuel.is_sound() && craft.is_sound(economy, prototype)).then_some(State::Craft(craft))?
         }
         Does::Drive => {
             let (item, pieces) = (item(economy, reader.u8()?)?, reader.u8()?);
             let fuel = Fuel { item, pieces, burn: reader.u16()?, lit: reader.u32()? };
-            ((item == NONE) == (pieces == 0)).then_some(State::Drive(fuel))?
+            fuel.is_sound().then_some(State::Drive(fuel))?
         }
     })
 }
@@ -338,6 +338,24 @@ impl Craft {
     /// Its recipe, if it has one.
     pub fn recipe<'a>(&self, economy: &'a Economy) -> Option<&'a Recipe> {
         economy.recipes.get(usize::from(self.recipe))
+    }
+
+    /// Whether no slot holds more than ever gets there.
+    fn is_sound(&self, economy: &Economy, prototype: u8) -> bool {
+        let Some(recipe) = self.recipe(economy) else {
+            return self.recipe == NONE
+                && self.progress == IDLE
+                && self.inputs == [0; 4]
+                && (self.out, self.by) == (0, 0);
+        };
+        let kept = |made: Option<(u8, u16)>| made.map_or(0, |(_, n)| KEPT * n);
+        let buffer = economy.prototypes[usize::from(prototype)].buffer;
+        let limit = |n: usize| recipe.inputs.get(n).map_or(0, |&(_, need)| (BY_HAND * need).max(buffer));
+        recipe.at == prototype
+            && (self.progress == IDLE || self.progress <= recipe.time)
+            && self.out <= kept(recipe.out)
+            && self.by <= kept(recipe.by)
+            && self.inputs.iter().enumerate().all(|(n, &have)| have <= limit(n))
     }
 
     /// Begun and not yet done.

@@ -92,11 +92,7 @@ impl Player {
 
     /// Room in the inventory, less what the deed under way will bring.
     pub fn free(&self, economy: &Economy) -> u32 {
-        let reserved = self.playing.as_ref().map_or(0, |playing| match playing.body.deed {
-            Deed::Move(_) => 0,
-            Deed::Gather(_) => u32::from(playing.n),
-            Deed::Craft(recipe, count) => economy.recipes[usize::from(recipe)].makes() * u32::from(count),
-        });
+        let reserved = self.playing.as_ref().map_or(0, |playing| playing.brings(economy));
         u32::from(economy.start.inventory).saturating_sub(total(&self.inventory) + reserved)
     }
 
@@ -160,7 +156,13 @@ impl Player {
         let queued = reader.u8()?;
         let queue = (0..queued).map(|_| Body::decode(economy, cells, &mut reader)).collect::<Option<_>>()?;
         reader.end()?;
-        let sound = position < cells && home < cells && !name.is_empty() && name.len() <= MAX_NAME;
+        let sound = position < cells
+            && home < cells
+            && (1..=MAX_NAME).contains(&name.len())
+            && total(&inventory) <= u32::from(economy.start.inventory)
+            && playing
+                .as_ref()
+                .is_none_or(|playing| playing.brings(economy) <= economy.start.inventory.into());
         let (name, recent) = (name.into(), Vec::new());
         sound.then_some(Player {
             number,
@@ -174,6 +176,17 @@ impl Player {
             queue,
             recent,
         })
+    }
+}
+
+impl Playing {
+    /// Items that the deed will bring at most.
+    fn brings(&self, economy: &Economy) -> u32 {
+        match self.body.deed {
+            Deed::Move(_) => 0,
+            Deed::Gather(_) => u32::from(self.n),
+            Deed::Craft(recipe, count) => economy.recipes[usize::from(recipe)].makes() * u32::from(count),
+        }
     }
 }
 

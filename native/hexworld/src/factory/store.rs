@@ -226,6 +226,12 @@ impl<'a> Loaded<'a> {
                 return Err(corrupt("outcomes", player.results));
             }
         }
+        for player in &factory.players {
+            let land = factory.lands.get(&player.number).map_or(0, |land| land.len());
+            if player.claims as usize != land {
+                return Err(corrupt("claims", u64::from(player.claims)));
+            }
+        }
         let known = factory.players.len() as u32;
         if let Some(owner) = factory.owners.values().find(|owner| owner.owner > known || owner.grant > known)
         {

@@ -133,8 +133,18 @@ impl Plant {
     }
 
     pub fn with(ruleset: Ruleset, field: &[((i32, i32), &str, u16)]) -> Self {
-        let sphere = Sphere::new(FREQUENCY).expect("a frequency");
         let world = World::new(WorldOptions::new(FREQUENCY, 1, ruleset.clone())).expect("a world");
+        Self::of(world, ruleset, field)
+    }
+
+    /// In memory that can be opened anew.
+    pub fn shared(ruleset: Ruleset, field: &[((i32, i32), &str, u16)]) -> Self {
+        let world = World::shared(WorldOptions::new(FREQUENCY, 1, ruleset.clone())).expect("a world");
+        Self::of(world, ruleset, field)
+    }
+
+    fn of(world: World, ruleset: Ruleset, field: &[((i32, i32), &str, u16)]) -> Self {
+        let sphere = Sphere::new(FREQUENCY).expect("a frequency");
         let home = (2, 12, 11);
         let mut state =
             State { kinds: vec![0; sphere.cells() as usize], amounts: vec![0; sphere.cells() as usize] };
