@@ -1,9 +1,9 @@
 //! Diffs: what a world's cells are now, as far as that is not what they were at an earlier tick.
 //!
 //! A diff comes from the row stamps alone, so any reader of the world's memory makes it without asking the
-//! ticker. Rows that have not acted since are left out. A row that still has the version of the earlier tick
-//! is compared with it, and only the cells that differ are told; another row is told as a whole. The bytes are
-//! those of [`wire::field`].
+//! ticker. Rows that have not changed since are left out, as far as their stamps still say so. A row that still has
+//! the version of the earlier tick is compared with it, and only the cells that differ are told; another row is told
+//! as a whole. The bytes are those of [`wire::field`].
 
 use shm::rows::Cells;
 use thiserror::Error;
@@ -40,16 +40,15 @@ impl World {
             let mut diff = Writer::diff(sphere.frequency(), since, pin.tick);
             let (mut now, mut before) = (Cells::default(), Cells::default());
             for row in 0..sphere.rows() {
-                let stamp = self.since(row, pin.tick);
-                if stamp <= since && pin.stamp(row).is_none_or(|found| found == stamp) {
+                // A stamp that cannot be is for the read to find.
+                let unchanged = |stamp| stamp <= since && self.is_stamp(row, pin.tick, stamp);
+                if pin.stamp(row).is_some_and(unchanged) {
                     continue;
                 }
-                if self.read_pinned(pin, row, &mut now)? <= since {
-                    continue;
-                }
+                self.read_pinned(pin, row, &mut now)?;
                 self.check_cells(&now)?;
                 let found = pin.read_before(row, since, &mut before);
-                let compared = found.is_some_and(|version| version.stamp == self.since(row, since));
+                let compared = found.is_some_and(|version| self.is_stamp(row, since, version.stamp));
                 if compared {
                     self.check_cells(&before)?;
                 }

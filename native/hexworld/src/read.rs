@@ -37,19 +37,20 @@ impl World {
     pub(crate) fn cell_at(&self, id: u32, tick: u64) -> Result<(u8, u16), ReadError> {
         let Site { row, col } = self.sphere().site(id);
         match self.rows.read_cell(row, tick, col) {
-            Ok((version, code, amount)) if self.check_stamp(row, tick, version).is_ok() => {
+            Ok((version, code, amount)) if self.is_stamp(row, tick, version.stamp) => {
                 Ok((self.kind(code, amount)?, amount))
             }
             _ => Err(self.fault(row)),
         }
     }
 
-    /// Copies a row as it is at the pinned tick, and says since when.
-    pub(crate) fn read_pinned(&self, pin: &Pin<'_>, row: u32, cells: &mut Cells) -> Result<u64, ReadError> {
-        let since = self.since(row, pin.tick);
+    /// Copies a row as it is at the pinned tick.
+    pub(crate) fn read_pinned(&self, pin: &Pin<'_>, row: u32, cells: &mut Cells) -> Result<(), ReadError> {
         match pin.read(row, cells) {
-            // The copy in the side buffer does not say.
-            Ok(version) if version.is_none_or(|version| version.stamp == since) => Ok(since),
+            // The copy in the side buffer does not say since when.
+            Ok(version) if version.is_none_or(|version| self.is_stamp(row, pin.tick, version.stamp)) => {
+                Ok(())
+            }
             _ => Err(self.fault(row)),
         }
     }

@@ -1,8 +1,9 @@
 //! Whether a world's memory can be what it is. Another process may write it, and may be broken: what follows
 //! from the options and the tick alone is compared with what is found.
 //!
-//! The beat says when each row has acted, so the stamp of its current version is known beforehand; a code
-//! follows from kind and amount. Nonsense that fits all of this is taken for cells.
+//! The beat says when each row has acted last, so the stamp of its current version is known beforehand, or, if
+//! something else changes cells too, bounded by it; a code follows from kind and amount. Nonsense that fits all of
+//! this is taken for cells.
 
 use shm::Corrupt;
 use shm::rows::{Cells, Version};
@@ -16,15 +17,21 @@ use crate::world::World;
 const NO_CODE: u8 = !0x0f;
 
 impl World {
-    /// The tick since which `row` is what it is at `tick`.
-    pub(crate) fn since(&self, row: u32, tick: u64) -> u64 {
+    /// The tick since which `row` is what the rule has made it, at `tick`.
+    fn since(&self, row: u32, tick: u64) -> u64 {
         let options = self.options();
         beat::last(options.seed, options.ruleset.beat, row, tick).map_or(0, |acted| acted + 1)
     }
 
+    /// Whether the version of `row` that is current at `tick` can have this stamp.
+    pub(crate) fn is_stamp(&self, row: u32, tick: u64, stamp: u64) -> bool {
+        let since = self.since(row, tick);
+        if self.cards.is_some() { (since..=tick).contains(&stamp) } else { stamp == since }
+    }
+
     /// Whether this can be the version that is current at `tick`.
     pub(crate) fn check_stamp(&self, row: u32, tick: u64, version: Version) -> Result<(), Corrupt> {
-        if (self.since(row, tick)..=tick).contains(&version.stamp) {
+        if self.is_stamp(row, tick, version.stamp) {
             return Ok(());
         }
         Err(Corrupt { what: "row stamp", found: version.stamp })

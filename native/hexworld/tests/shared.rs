@@ -97,7 +97,10 @@ fn what_a_broken_ticker_wrote_is_noticed() {
 
 #[test]
 fn stamps_that_the_beat_does_not_allow_are_noticed() {
-    let world = World::shared(options(12)).unwrap();
+    // Nobody but the rule writes a world without players.
+    let mut options = options(12);
+    options.ruleset.economy = None;
+    let world = World::shared(options).unwrap();
     let ticker = open(&world);
     ticker.advance(40, || true).unwrap();
     let (planes, digest) = (world.planes(), ticker.digest());

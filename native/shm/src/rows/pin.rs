@@ -183,7 +183,9 @@ impl Pin<'_> {
 
     /// The stamp of `row` at the pinned tick, as far as its versions tell; `None` if they are newer.
     pub fn stamp(&self, row: u32) -> Option<u64> {
-        self.rows.find(row, self.tick).map(|version| version.stamp)
+        let version = self.rows.find(row, self.tick)?;
+        // The two stamps are not looked at in one: an older one may be taken for the current one's.
+        self.rows.unchanged(row, version).then_some(version.stamp)
     }
 
     fn held(&self) -> Result<(), ReadError> {
