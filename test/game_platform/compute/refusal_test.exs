@@ -27,6 +27,14 @@ defmodule GamePlatform.Compute.RefusalTest do
     assert table("code") == expected
   end
 
+  test "the guide for players says what players are told" do
+    guide = File.read!("docs/game.md")
+
+    for code <- Refusal.codes(),
+        Refusal.number(code),
+        do: assert(guide =~ "| `#{code}` | #{Compute.refusal(code)} |")
+  end
+
   test "the documentation has every action, with its number" do
     expected = Actions.names() |> Enum.with_index() |> Enum.map(fn {name, op} -> [name, "#{op}"] end)
     assert Enum.map(table("action"), &Enum.take(&1, 2)) == expected

@@ -130,7 +130,7 @@ defmodule GamePlatform.Compute.Beam.FactoryWorldTest do
       {state, site} = busy()
       ids = for at <- [{0, 0}, {1, 0}, {-1, 0}], do: cell(site, at)
       assert {:ok, 0, [{0, 0, nil, 0, 0}, {2, 300, nil, 0, 0}, {0, 0, nil, 0, 0}]} = Beam.sites(state, ids)
-      assert {Beam.players(state), Beam.outcomes(state, 0)} == {{:ok, []}, {:ok, []}}
+      assert {Beam.players(state), Beam.outcomes(state, 0)} == {{:ok, 0, []}, {:ok, []}}
 
       state = advance(state, 1)
 
@@ -140,7 +140,7 @@ defmodule GamePlatform.Compute.Beam.FactoryWorldTest do
       # Recipe 2, just begun.
       assert <<4, 3, 5, 2, 0, 0, _::binary>> = digger
       assert chest == <<9, 3, 5, 0xFF, 0::64, 0>>
-      assert {:ok, [<<1::32-little, 3, "ann", _::binary>>]} = Beam.players(state)
+      assert {:ok, 1, [<<1::32-little, 3, "ann", _::binary>>]} = Beam.players(state)
 
       assert Beam.outcomes(state, 0) ==
                {:ok, [{1, 1, 0, 0, "1"}, {1, 1, 1, 0, "2"}, {1, 1, 2, 0, "3"}, {1, 1, 3, 4, "4"}]}
@@ -183,7 +183,7 @@ defmodule GamePlatform.Compute.Beam.FactoryWorldTest do
           Native.hash_blake3(cells <> machines <> owners)
         end
 
-      {:ok, [ann]} = Beam.players(state)
+      {:ok, _, [ann]} = Beam.players(state)
 
       results =
         for {code, n} <- Enum.with_index([0, 0, 0, 4]), into: <<>> do
@@ -211,9 +211,9 @@ defmodule GamePlatform.Compute.Beam.FactoryWorldTest do
       # With the rows of the tick under way still to come, the batch may be replaced.
       {:ok, 0, false, paused} = Beam.advance(state, 1, 1)
       assert paused.acting != nil
-      assert {Beam.players(paused), Beam.outcomes(paused, 0)} == {{:ok, []}, {:ok, []}}
-      assert {:ok, [_]} = paused |> advance(1) |> Beam.players()
-      assert {:ok, []} = paused |> act(site, 0, []) |> advance(1) |> Beam.players()
+      assert {Beam.players(paused), Beam.outcomes(paused, 0)} == {{:ok, 0, []}, {:ok, []}}
+      assert {:ok, 1, [_]} = paused |> advance(1) |> Beam.players()
+      assert {:ok, 1, []} = paused |> act(site, 0, []) |> advance(1) |> Beam.players()
     end
 
     test "takes a batch in its tick" do
@@ -223,7 +223,7 @@ defmodule GamePlatform.Compute.Beam.FactoryWorldTest do
         state |> act(site, 3, [{:ann, "join", {:join, 0}}]) |> act(site, 1, [{:bob, "join", {:join, 0}}])
 
       names = fn state ->
-        for <<_::32, 3, name::binary-3, _::binary>> <- elem(Beam.players(state), 1), do: name
+        for <<_::32, 3, name::binary-3, _::binary>> <- elem(Beam.players(state), 2), do: name
       end
 
       assert for(ticks <- 1..4, do: names.(advance(later, ticks))) == [[], ["bob"], ["bob"], ["bob", "ann"]]
@@ -281,7 +281,7 @@ defmodule GamePlatform.Compute.Beam.FactoryWorldTest do
       {:ok, field} = Beam.new(%{frequency: 3, seed: 5, ruleset: ruleset})
       {:ok, true, field} = Beam.generate(field, @long)
       assert Beam.act(field, 0, <<0, 0>>) == {:error, :no_economy}
-      assert {Beam.players(field), Beam.outcomes(field, 0)} == {{:ok, []}, {:ok, []}}
+      assert {Beam.players(field), Beam.outcomes(field, 0)} == {{:ok, 0, []}, {:ok, []}}
       assert {:ok, 0, [{0, 0, nil, 0, 0}]} = Beam.sites(field, [0])
     end
 
