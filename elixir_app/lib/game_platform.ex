@@ -10,7 +10,8 @@ defmodule GamePlatform do
   If the world or its server dies it is started anew, at tick 0.
 
   With `edge: [port: 4000]` it serves clients: the page on `/`, Phoenix Channels on `/socket`, and the world on the
-  topic `world:main` (`GamePlatformWeb.WorldChannel`); with `admin: [admin_port: 4001]` health and metrics.
+  topic `world:main` (`GamePlatformWeb.WorldChannel`), where they play (`GamePlatform.Multiplayer`); with
+  `admin: [admin_port: 4001]` health and metrics.
 
   Nothing is started unasked, and no name is taken but the one given: any number of instances run side by
   side.

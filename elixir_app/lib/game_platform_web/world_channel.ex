@@ -30,7 +30,7 @@ defmodule GamePlatformWeb.WorldChannel do
 
   # A whole world is told of up to so many cells, which are two megabytes of keyframe.
   @most_cells 700_000
-  # Where a client begins in a larger one.
+  # Where one who only watches begins in a larger one.
   @home 0
   @radius 48
   @most_radius 256
@@ -50,11 +50,11 @@ defmodule GamePlatformWeb.WorldChannel do
 
     with {:ok, world} <- GamePlatform.world(game),
          %{ups: _} = stats <- GamePlatform.stats(game),
-         area = if(world.cells <= @most_cells, do: :all, else: area!(world, @home, @radius)),
+         {:ok, %{home: home} = player, socket} <- Player.enter(socket),
+         area = if(world.cells <= @most_cells, do: :all, else: area!(world, home || @home, @radius)),
          socket =
            assign(socket, world: world, form: form, area: area, followed: [])
            |> assign(due: now_ms(), renewal: nil, asked: nil, where: nil),
-         {:ok, player, socket} <- Player.enter(socket),
          {:ok, tick, keyframe, socket} <- watch(socket) do
       told? = form == :json and Egress.room?(socket)
       send(self(), {:joined, tick, if(told?, do: nil, else: keyframe)})
