@@ -13,6 +13,9 @@ defmodule GamePlatform.Multiplayer.Players do
   @prune_ms 60_000
   # A home of a crowded world takes a tenth of a second, and many may come at once.
   @enter_ms 60_000
+  # Guests come and are never seen again, and a world forgets nobody.
+  @most_players 10_000
+  @full {:world_full, "This world has as many players as it takes: watch it, or play in another."}
 
   def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
 
@@ -41,6 +44,9 @@ defmodule GamePlatform.Multiplayer.Players do
     case state.homes do
       %{^player => home} ->
         {:reply, {:ok, home}, state}
+
+      homes when map_size(homes) >= @most_players ->
+        {:reply, {:error, @full}, state}
 
       _ ->
         with {:ok, home, _} <- Homes.find(state.world, player, Map.values(state.homes)),
