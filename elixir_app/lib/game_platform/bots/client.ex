@@ -11,7 +11,7 @@ defmodule GamePlatform.Bots.Client do
   @heartbeat_ms 20_000
 
   # `outcomes`: action_id => what was pushed.
-  defstruct [:ws, :sent, ref: 1, outcomes: %{}]
+  defstruct [:ws, :sent, :join, ref: 1, outcomes: %{}]
 
   @type t :: %__MODULE__{}
   @type reply :: {:ok | :error, map, t}
@@ -47,13 +47,16 @@ defmodule GamePlatform.Bots.Client do
 
   @doc "Joins the world."
   @spec join(t, map) :: reply | {:closed, String.t()}
-  def join(client, params \\ %{}), do: ask(%{client | ref: 1}, "phx_join", params)
+  def join(client, params \\ %{}) do
+    ref = Integer.to_string(client.ref)
+    ask(%{client | join: ref}, "phx_join", params)
+  end
 
   @doc "Pushes an event and waits for its answer."
   @spec ask(t, String.t(), map) :: reply | {:closed, String.t()}
   def ask(client, event, payload) do
     ref = Integer.to_string(client.ref)
-    client = send_text(client, ["1", ref, @topic, event, payload])
+    client = send_text(client, [client.join, ref, @topic, event, payload])
     await(%{client | ref: client.ref + 1}, ref, now_ms() + @answer_ms)
   end
 

@@ -16,6 +16,9 @@ defmodule GamePlatform.Bots.Player do
   # Of 16 that a player's queue holds.
   @ahead 12
   @again_ms 100
+  # A world that is being started, or is busy, is asked so often.
+  @joins 5
+  @join_ms 500
   @tries 100
   # Beside what an action takes: other bots, other programs.
   @outcome_ms 15_000
@@ -23,26 +26,38 @@ defmodule GamePlatform.Bots.Player do
   @doc "Connects and joins."
   @spec enter(String.t(), String.t() | nil, Tally.t()) :: {:ok, t} | {:error, String.t()}
   def enter(url, token, tally) do
-    with {:ok, client} <- Client.connect(url, token) do
-      case Client.join(client, %{binary: true}) do
-        {:ok, %{"home" => home} = world, client} when is_integer(home) ->
-          %{"frequency" => frequency, "ups" => ups, "you" => you, "player" => name} = world
-          run = Base.encode16(:crypto.strong_rand_bytes(4), case: :lower)
-          player = %__MODULE__{client: client, tally: tally, name: name, home: home, you: you, run: run}
-          # It asks for what it wants to know; of diffs it gets as few as may be.
-          {_, player} = ask(%{player | frequency: frequency, ups: ups}, "look", %{cell: home, radius: 0})
-          {:ok, player}
+    with {:ok, client} <- Client.connect(url, token), do: join(client, tally, @joins)
+  end
 
-        {:ok, world, _} ->
-          {:error, world["message"] || "nobody can play in this world: its ruleset has no economy"}
+  # On the same connection it is the same guest.
+  defp join(client, tally, tries) do
+    case Client.join(client, %{binary: true}) do
+      {:ok, %{"home" => home} = world, client} when is_integer(home) ->
+        {:ok, begin(client, tally, world)}
 
-        {:error, %{"reason" => reason}, _} ->
-          {:error, reason}
+      {:ok, world, _} ->
+        {:error, world["message"] || "nobody can play in this world: its ruleset has no economy"}
 
-        {:closed, reason} ->
-          {:error, reason}
-      end
+      {:error, %{"reason" => reason}, client} when tries > 1 ->
+        with {:ok, client} <- Client.listen(client, @join_ms),
+             do: join(client, tally, tries - 1),
+             else: (_ -> {:error, reason})
+
+      {:error, %{"reason" => reason}, _} ->
+        {:error, reason}
+
+      {:closed, reason} ->
+        {:error, reason}
     end
+  end
+
+  defp begin(client, tally, world) do
+    run = Base.encode16(:crypto.strong_rand_bytes(4), case: :lower)
+    %{"home" => home, "you" => you, "player" => name, "frequency" => frequency, "ups" => ups} = world
+    player = %__MODULE__{client: client, tally: tally, name: name, home: home, you: you, run: run}
+    # It asks for what it wants to know; of diffs it gets as few as may be.
+    {_, player} = ask(%{player | frequency: frequency, ups: ups}, "look", %{cell: home, radius: 0})
+    player
   end
 
   @spec ask(t, String.t(), map) :: {{:ok | :error, map}, t}
