@@ -39,6 +39,12 @@ defmodule Mix.Tasks.Game.BotsTest do
                "applied 90  gears 4 by 2  machines 27  lost 1 (the connection ended 1)  tick 400 missed 0"
   end
 
+  test "it fails if there was time for a gear and none was made" do
+    assert Bots.judge!(%{makers: 0}, 2_999) == :ok
+    assert Bots.judge!(%{makers: 1}, 3_000) == :ok
+    assert_raise Mix.Error, "no bot has made a gear in 3000 ticks", fn -> Bots.judge!(%{makers: 0}, 3_000) end
+  end
+
   test "bad input ends with one line that says what is expected" do
     for {args, line} <- [
           {~w(--players many), "--players is \"many\", expected a whole number in 0..10000"},
