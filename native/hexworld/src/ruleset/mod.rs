@@ -7,8 +7,8 @@ mod read_economy;
 mod read_recipe;
 
 pub use economy::{
-    Claim, Count, Does, Economy, FieldChange, Harvest, Item, MAX_COST, MAX_INPUTS, MAX_ITEMS, MAX_PROTOTYPES,
-    MAX_RECIPES, Prototype, Recipe, Start,
+    Claim, Count, Does, Economy, FieldChange, Harvest, Item, MAX_COST, MAX_INPUTS, MAX_ITEMS, MAX_PRICE,
+    MAX_PROTOTYPES, MAX_RECIPES, Prototype, Recipe, Start,
 };
 pub use parse::{MAX_TEXT_BYTES, RulesetError};
 
