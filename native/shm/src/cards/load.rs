@@ -122,3 +122,30 @@ fn corrupt(error: ReadError) -> Corrupt {
         ReadError::Overtaken => Corrupt { what: "card stamp", found: 0 },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys that are all looked for in the same place.
+    fn collisions(cards: &Cards) -> impl Iterator<Item = u64> {
+        let (_, extent) = cards.extents().next().unwrap();
+        let start = move |key| extent.probe(key).next();
+        (0..).map(|number| 1 << TYPE_SHIFT | number).filter(move |&key| start(key) == Some(7))
+    }
+
+    #[test]
+    fn a_table_that_was_made_to_be_slow_is_given_up() {
+        let cards = Cards::private(1 << 12).unwrap();
+        for key in collisions(&cards).take(1000) {
+            cards.put(key, 0, b"x").unwrap();
+        }
+        let mut objects = 0;
+        assert_eq!(cards.load(1, |_, _, _| objects += 1), Ok(()));
+        assert_eq!(objects, 1000);
+        for key in collisions(&cards).take(3000) {
+            cards.put(key, 1, b"x").unwrap();
+        }
+        assert!(cards.load(2, |_, _, _| ()).is_err());
+    }
+}
