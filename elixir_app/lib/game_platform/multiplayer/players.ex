@@ -11,7 +11,7 @@ defmodule GamePlatform.Multiplayer.Players do
   alias GamePlatform.Multiplayer.Rates
 
   @prune_ms 60_000
-  # A home of a crowded world takes a tenth of a second, and many may come at once.
+  # To find a home takes some hundredths of a second, and many may come at once.
   @enter_ms 60_000
   # Guests come and are never seen again, and a world forgets nobody.
   @most_players 10_000
@@ -27,12 +27,12 @@ defmodule GamePlatform.Multiplayer.Players do
   def init(%{world_server: world_server, rates: rates}) do
     Process.send_after(self(), :prune, @prune_ms)
     {:ok, world} = WorldServer.world(world_server)
-    {:ok, %{world: world, rates: rates, homes: homes(world)}}
+    {:ok, %{world: world, rates: rates, known: known(world), homes: nil}}
   end
 
-  defp homes(%{economy: nil}), do: %{}
+  defp known(%{economy: nil}), do: %{}
 
-  defp homes(world) do
+  defp known(world) do
     {:ok, players} = Compute.players(world)
     Map.new(players, &{&1.name, &1.home})
   end
@@ -41,27 +41,28 @@ defmodule GamePlatform.Multiplayer.Players do
   def handle_call({:enter, _}, _, %{world: %{economy: nil}} = state), do: {:reply, {:ok, nil}, state}
 
   def handle_call({:enter, player}, _, state) do
-    case state.homes do
-      %{^player => home} ->
-        {:reply, {:ok, home}, state}
-
-      homes when map_size(homes) >= @most_players ->
-        {:reply, {:error, @full}, state}
-
-      _ ->
-        with {:ok, home, _} <- Homes.find(state.world, player, Map.values(state.homes)),
-             {:ok, [%{status: :accepted}]} <-
-               Compute.submit(state.world, [%{action: "join", by: player, cell: home}]) do
-          {:reply, {:ok, home}, put_in(state.homes[player], home)}
-        else
-          {:ok, [%{status: :refused, code: code, message: message}]} ->
-            {:reply, {:error, {code, message}}, state}
-
-          {:error, _} = error ->
-            {:reply, error, state}
-        end
+    case state.known do
+      %{^player => home} -> {:reply, {:ok, home}, state}
+      known when map_size(known) >= @most_players -> {:reply, {:error, @full}, state}
+      _ -> join(player, state)
     end
   end
+
+  defp join(player, state) do
+    with {:ok, homes} <- homes(state),
+         {:ok, home, _, homes} <- Homes.take(homes, player),
+         {:ok, [%{status: :accepted}]} <-
+           Compute.submit(state.world, [%{action: "join", by: player, cell: home}]) do
+      {:reply, {:ok, home}, %{state | known: Map.put(state.known, player, home), homes: homes}}
+    else
+      {:ok, [%{status: :refused, code: code, message: message}]} -> {:reply, {:error, {code, message}}, state}
+      {:error, _} = error -> {:reply, error, state}
+    end
+  end
+
+  # Looked for when the first comes who has none.
+  defp homes(%{homes: nil, world: world, known: known}), do: Homes.new(world, Map.values(known))
+  defp homes(%{homes: homes}), do: {:ok, homes}
 
   @impl true
   def handle_info(:prune, state) do

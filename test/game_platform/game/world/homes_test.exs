@@ -28,43 +28,50 @@ defmodule GamePlatform.Game.World.HomesTest do
 
   test "in a new world the first players' homes have all that the first factory needs, away from each other" do
     world = world([])
+    {:ok, none} = Homes.new(world)
 
-    homes =
-      for n <- 1..4, reduce: [] do
-        homes ->
-          assert {:ok, home, :strict} = Homes.find(world, "player #{n}", homes)
+    {found, _} =
+      for n <- 1..4, reduce: {[], none} do
+        {found, homes} ->
+          assert {:ok, home, :strict, homes} = Homes.take(homes, "player #{n}")
           assert "ferrite" in near(world, home, {-2, 0})
           assert "ferrite" in near(world, home, {-1, -1})
           assert "rock" in near(world, home, {2, -2})
           around = names(world, world.frequency |> Chart.rings(home, 15) |> Enum.concat())
           assert "peat" in around and "moss" in around
-          for other <- homes, do: assert(steps(world, home, other, 24) >= 24)
-          [home | homes]
+          for other <- found, do: assert(steps(world, home, other, 24) >= 24)
+          {[home | found], homes}
       end
 
-    # The same name has the same home, another name another.
-    assert {:ok, home, :strict} = Homes.find(world, "player 1")
-    assert home == List.last(homes)
-    assert length(Enum.uniq(homes)) == 4
+    # The same name has the same home, another name another, whoever has come before.
+    {:ok, again} = Homes.new(world)
+    assert {:ok, home, :strict, _} = Homes.take(again, "player 1")
+    assert home == List.last(found)
+    assert length(Enum.uniq(found)) == 4
+    {:ok, later} = Homes.new(world, found)
+    assert {:ok, home, _, _} = Homes.take(later, "player 1")
+    assert Enum.all?(found, &(steps(world, home, &1, 24) >= 24))
   end
 
   test "in a full world homes come closer, and then anything will do" do
-    world = world(frequency: 16)
+    {:ok, none} = Homes.new(world(frequency: 16))
 
-    {homes, ranks} =
-      Enum.reduce(1..30, {[], []}, fn n, {homes, ranks} ->
-        {:ok, home, rank} = Homes.find(world, "player #{n}", homes)
-        {[home | homes], [rank | ranks]}
+    {found, ranks, _} =
+      Enum.reduce(1..40, {[], [], none}, fn n, {found, ranks, homes} ->
+        {:ok, home, rank, homes} = Homes.take(homes, "player #{n}")
+        {[home | found], [rank | ranks], homes}
       end)
 
-    assert length(Enum.uniq(homes)) == 30
+    assert length(Enum.uniq(found)) == 40
     assert hd(ranks) == :rock and List.last(ranks) in [:strict, :far, :bare]
   end
 
   test "the smallest world has a home, even without anything that is needed" do
-    assert {:ok, home, :any} = Homes.find(world(frequency: 1), "ann")
-    assert home in 0..11
-    assert {:ok, _, :any} = Homes.find(world(frequency: 4, ruleset: {:text, other_kinds()}), "ann")
+    for {opts, most} <- [{[frequency: 1], 11}, {[frequency: 4, ruleset: {:text, other_kinds()}], 161}] do
+      {:ok, homes} = Homes.new(world(opts))
+      assert {:ok, home, :any, _} = Homes.take(homes, "ann")
+      assert home in 0..most
+    end
   end
 
   defp other_kinds do
