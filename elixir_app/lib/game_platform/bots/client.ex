@@ -7,7 +7,7 @@ defmodule GamePlatform.Bots.Client do
   alias GamePlatform.JSON
 
   @topic "world:main"
-  @answer_ms 20_000
+  @answer_ms 30_000
   @heartbeat_ms 20_000
 
   # `outcomes`: action_id => what was pushed.

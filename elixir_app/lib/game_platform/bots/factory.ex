@@ -78,32 +78,39 @@ defmodule GamePlatform.Bots.Factory do
   end
 
   @doc """
-  Where to build: around the home if everything is there, else the nearest place, however turned, with most of it.
-  `cells` are those around the home; nothing is built on cells of others, or beside them.
+  Where to build: around the home if everything is there, else the nearest place, however turned, with most of it, else
+  the nearest at all. `cells` are those around the home; nothing is built on cells of others, or beside them.
   """
   @spec site(pos_integer, non_neg_integer, String.t(), %{non_neg_integer => map}, MapSet.t()) ::
           %{atom => machine} | nil
   def site(frequency, home, player, cells, spoilt) do
-    near = frequency |> Chart.rings(home, @search) |> Enum.concat()
+    near = for ring <- Chart.rings(frequency, home, @search), cell <- ring, cell not in spoilt, do: cell
+    free = fn plan -> plan != nil and free?(plan, frequency, player, cells) end
 
     near
-    |> Stream.reject(&MapSet.member?(spoilt, &1))
-    |> Stream.flat_map(fn cell -> for turn <- 0..5, do: plan(frequency, cell, turn) end)
-    |> Stream.filter(&(&1 != nil and free?(&1, frequency, player, cells)))
-    |> Stream.map(&{Enum.count(Map.values(&1), fn machine -> useful?(machine, frequency, cells) end), &1})
-    |> Enum.reduce_while(nil, fn {fits, plan}, best ->
-      basic? = Enum.all?(first(), &useful?(plan[&1], frequency, cells))
+    |> Stream.flat_map(fn cell -> for turn <- 0..5, ore?(frequency, cell, turn, cells), do: {cell, turn} end)
+    |> Stream.map(fn {cell, turn} -> plan(frequency, cell, turn) end)
+    |> Stream.filter(free)
+    |> Enum.reduce_while(nil, fn plan, best ->
+      fits = Enum.count(Map.values(plan), &useful?(&1, frequency, cells))
 
       cond do
-        basic? -> {:halt, {fits, plan}}
+        Enum.all?(first(), &useful?(plan[&1], frequency, cells)) -> {:halt, {fits, plan}}
         best == nil or fits > elem(best, 0) -> {:cont, {fits, plan}}
         true -> {:cont, best}
       end
     end)
     |> case do
-      nil -> nil
+      nil -> near |> Stream.map(&plan(frequency, &1, 0)) |> Enum.find(free)
       {_, plan} -> plan
     end
+  end
+
+  # Whether the first extractor would find ore: few places have that, and it is soon seen.
+  defp ore?(frequency, cell, turn, cells) do
+    with {at, _} <- Chart.at(frequency, cell, {-2, 0}, turn),
+         do: useful?(%{role: :ore_1, cell: at}, frequency, cells),
+         else: (_ -> false)
   end
 
   defp free?(plan, frequency, player, cells) do
