@@ -4,7 +4,7 @@ defmodule GamePlatform.Plant do
   home: direction 0 is q + 1, direction 5 is r + 1. There is one player, ann, who stands at home.
   """
 
-  alias GamePlatform.Compute
+  alias GamePlatform.{Compute, Golden}
   alias GamePlatform.Compute.{Beam.Topology, Ruleset}
 
   @default "priv/rulesets/default.toml"
@@ -167,4 +167,7 @@ defmodule GamePlatform.Plant do
     {:ok, digest} = Compute.digest(world)
     Base.encode16(digest, case: :lower)
   end
+
+  @doc "The golden digest of a factory by its name and tick."
+  def golden(factory), do: Golden.factories()[factory]
 end

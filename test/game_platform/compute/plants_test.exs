@@ -4,13 +4,12 @@ defmodule GamePlatform.Compute.PlantsTest do
   use ExUnit.Case, async: true
 
   import GamePlatform.Plant
-  alias GamePlatform.Golden
 
   # What is true of a plant on every backend, and its digest in the end.
   defp assert_all(name, expected, opts, fun) do
     for {backend, {found, tick, digest}} <- on_all(opts, &seen(&1, fun)) do
       assert found == expected, "#{name} on #{backend}: #{inspect(found)}"
-      assert Golden.factories()[{name, tick}] == digest, "#{name}\t#{tick}\t#{digest}\t on #{backend}"
+      assert golden({name, tick}) == digest, "#{name}\t#{tick}\t#{digest}\t on #{backend}"
     end
   end
 
