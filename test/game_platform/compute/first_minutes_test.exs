@@ -43,6 +43,25 @@ defmodule GamePlatform.Compute.FirstMinutesTest do
     assert Enum.uniq(digests) == [Plant.golden({"first minutes", 6_000})]
   end
 
+  @tag :tmp_dir
+  test "mix game.world plays them from the file", %{tmp_dir: dir} do
+    path = Path.join(dir, "still.toml")
+    {:text, text} = Plant.ruleset(gen: true, start: :default)
+    File.write!(path, text)
+    world = ~w(--seed #{@seed} --frequency #{@frequency} --ruleset #{path})
+
+    for backend <- ~w(beam nif node) do
+      args = world ++ ~w(--backend #{backend} --actions #{@script} --ticks 6000 --digest)
+
+      assert [told, "tick 6000, " <> _, "digest " <> digest] =
+               ExUnit.CaptureIO.capture_io(fn -> Mix.Tasks.Game.World.run(args) end)
+               |> String.split("\n", trim: true)
+
+      assert told == "52 actions: 52 applied, 0 refused, 0 unfinished"
+      assert digest == Plant.golden({"first minutes", 6_000})
+    end
+  end
+
   defp play(backend, ruleset, lines) do
     {:ok, world} = Compute.new_world(backend: backend, seed: @seed, frequency: @frequency, ruleset: ruleset)
     to = &play_to(world, lines, &1, &2)
