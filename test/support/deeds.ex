@@ -1,34 +1,170 @@
 defmodule GamePlatform.Deeds do
-  @moduledoc "Random actions of some players near each other, most of which can be done."
+  @moduledoc """
+  Random actions of some players near each other. Most are such that they may succeed as the world is now; the others
+  are anything at all, because what is refused matters as well.
+  """
 
   alias GamePlatform.Compute
 
   @players ~w(ann ben cleo)
+  # How far from home anything is done.
+  @steps 3
 
-  @doc "The players who join, around a cell."
+  @doc "The players who join: one at home, the others so far away that there is land for each."
   def joins(home, frequency) do
-    around = [home | Compute.neighbours(frequency, home)]
-    for {name, cell} <- Enum.zip(@players, around), do: %{"action" => "join", "by" => name, "cell" => cell}
+    cells = [home, walk(frequency, home, [0, 0, 0]), walk(frequency, home, [2, 2, 2])]
+    for {name, cell} <- Enum.zip(@players, cells), do: %{"action" => "join", "by" => name, "cell" => cell}
   end
 
   @doc "A cell in the middle of a diamond, far from pentagons if the sphere is large enough."
   def home(frequency), do: div(frequency, 2) * frequency + div(frequency, 2)
 
-  @doc "Some actions for a tick, with the process's random numbers."
+  @doc """
+  Some actions for a tick, with the process's random numbers. They are made from what a world shows now, so for worlds
+  that are to be the same they are made once.
+  """
   def some(world, home, tick, most \\ 6) do
+    {:ok, players} = Compute.players(world)
+    {:ok, cells} = Compute.cells(world, [home | around(world.frequency, home, @steps)])
+    seen = %{world: world, home: home, cells: cells, near: Map.new(cells, &{&1.id, &1})}
+
     for n <- 1..Enum.random(0..most)//1 do
-      action = one(world.economy, near(world.frequency, home, 3))
-      Map.merge(action, %{"by" => Enum.random(@players), "action_id" => "#{tick}.#{n}"})
+      name = Enum.random(@players)
+      player = Enum.find(players, &(&1.name == name))
+      action = (player && coin(0.8) && attempt(seen, player, 3)) || anything(seen)
+      Map.merge(action, %{"by" => name, "action_id" => "#{tick}.#{n}"})
     end
   end
 
-  # Building comes first: a world without machines shows little.
-  @kinds ~w(claim claim claim place place place place place set_recipe set_recipe put put take gather gather move craft
-    rotate remove release grant)
+  @doc "The cells at most so many steps from one, without it."
+  def around(frequency, cell, steps) do
+    Enum.reduce(1..steps//1, MapSet.new([cell]), fn _, cells ->
+      for id <- cells, beside <- Compute.neighbours(frequency, id), into: cells, do: beside
+    end)
+    |> MapSet.delete(cell)
+    |> Enum.sort()
+  end
 
-  defp one(economy, cell) do
+  # Building comes first: a world without machines shows little.
+  @kinds ~w(claim claim claim place place place place place place place place set_recipe set_recipe put put put put put put put
+    take take gather move craft rotate remove release grant)
+
+  # An action that may succeed, of one of some kinds; nil if there is none.
+  defp attempt(_, _, 0), do: nil
+
+  defp attempt(seen, player, kinds) do
     action = Enum.random(@kinds)
-    fields = fields(action, economy)
+
+    case sensible(action, seen, player) do
+      nil -> attempt(seen, player, kinds - 1)
+      fields -> Map.put(fields, "action", action)
+    end
+  end
+
+  defp sensible("claim", seen, player) do
+    beside = for cell <- own(seen, player), id <- beside(seen, cell.id), do: id
+    at(Enum.filter(if(beside == [], do: reach(seen, player), else: beside), &unowned?(seen, &1)))
+  end
+
+  defp sensible("place", seen, player) do
+    empty = for %{machine: nil, id: id} <- own(seen, player), do: id
+    next = for id <- empty, beside <- beside(seen, id), unowned?(seen, beside), do: beside
+    # What stands within reach can be filled and emptied.
+    sites = empty ++ next
+    near = Enum.filter(sites, &(&1 in reach(seen, player)))
+    sites = if near != [] and coin(0.7), do: near, else: sites
+    with %{} = cell <- at(sites), do: Map.merge(cell, fields("place", seen.world.economy))
+  end
+
+  defp sensible("set_recipe", seen, player) do
+    with %{id: id, machine: machine} <- one(machines(seen, player)) do
+      economy = seen.world.economy
+      prototype = Enum.find_index(economy["prototypes"], &(&1["name"] == machine.prototype))
+      recipes = for %{"at" => ^prototype, "name" => name} <- economy["recipes"], do: name
+      does = Enum.at(economy["prototypes"], prototype)["does"]
+      names = if does in ["sort", "store"], do: [any(economy["items"]), nil], else: recipes
+      %{"cell" => id, "recipe" => one(names)}
+    end
+  end
+
+  defp sensible("put", seen, player) do
+    economy = seen.world.economy
+    reach = reach(seen, player)
+
+    wanted =
+      for %{id: id, machine: machine} <- machines(seen, player),
+          id in reach,
+          {item, count} <- player.inventory,
+          takes?(economy, machine, item) do
+        lacking = machine.contents[item] == nil and (machine.fuel == nil or machine.fuel.item != item)
+        {lacking, %{"cell" => id, "item" => item, "count" => Enum.random([1, 2, 5, min(count, 25)])}}
+      end
+
+    lacking = for {true, put} <- wanted, do: put
+    one(if lacking != [] and coin(0.8), do: lacking, else: Enum.map(wanted, &elem(&1, 1)))
+  end
+
+  defp sensible("take", seen, player) do
+    reach = reach(seen, player)
+
+    held =
+      for %{id: id, machine: machine} <- machines(seen, player), id in reach, {item, n} <- inside(machine) do
+        %{"cell" => id, "item" => item, "count" => Enum.random(1..n)}
+      end
+
+    one(held)
+  end
+
+  defp sensible("gather", seen, player), do: at(reach(seen, player))
+  defp sensible("move", seen, player), do: at(beside(seen, player.position))
+  defp sensible("craft", seen, _), do: fields("craft", seen.world.economy)
+
+  defp sensible(action, seen, player) when action in ["rotate", "remove"] do
+    with %{id: id} <- one(machines(seen, player)),
+         do: Map.put(fields(action, seen.world.economy), "cell", id)
+  end
+
+  defp sensible(action, seen, player) do
+    with %{id: id} <- one(own(seen, player)),
+         do: Map.put(fields(action, seen.world.economy), "cell", id)
+  end
+
+  defp own(seen, %{name: name}), do: for(%{owner: ^name} = cell <- seen.cells, do: cell)
+
+  # Those of the player, and those that others let them use.
+  defp machines(seen, %{name: name}),
+    do: for(%{machine: %{}} = cell <- seen.cells, name in [cell.owner, cell.grant], do: cell)
+
+  defp takes?(economy, machine, item) do
+    id = Enum.find_index(economy["items"], &(&1["name"] == item))
+    recipe = Enum.find(economy["recipes"], &(&1["name"] == machine.recipe))
+    %{"does" => does} = Enum.find(economy["prototypes"], &(&1["name"] == machine.prototype))
+
+    does == "store" or
+      (recipe != nil and List.keymember?(Enum.map(recipe["inputs"], &List.to_tuple/1), id, 0)) or
+      (machine.fuel != nil and Enum.at(economy["items"], id)["burns"] > 0)
+  end
+
+  defp inside(%{contents: contents, fuel: %{item: item, count: count}}) when item != nil and count > 0,
+    do: [{item, count} | Map.to_list(contents)]
+
+  defp inside(%{contents: contents}), do: Map.to_list(contents)
+
+  defp reach(seen, %{position: position}), do: [position | beside(seen, position)]
+  defp beside(seen, id), do: Compute.neighbours(seen.world.frequency, id)
+  defp unowned?(seen, id), do: match?(%{owner: nil}, seen.near[id])
+
+  defp at([]), do: nil
+  defp at(ids), do: %{"cell" => Enum.random(ids)}
+
+  defp one([]), do: nil
+  defp one(list), do: Enum.random(list)
+
+  # Whatever it is, near home.
+  defp anything(seen) do
+    action = Enum.random(@kinds)
+    fields = fields(action, seen.world.economy)
+    cell = Enum.random([seen.home | Enum.map(seen.cells, & &1.id)])
     fields = if action == "craft", do: fields, else: Map.put(fields, "cell", cell)
     Map.put(fields, "action", action)
   end
@@ -46,19 +182,17 @@ defmodule GamePlatform.Deeds do
 
   defp fields("craft", economy) do
     by_hand = Enum.filter(economy["recipes"], & &1["hand"])
-    recipes = if by_hand == [], do: economy["recipes"], else: by_hand
+    recipes = if by_hand == [] or coin(0.1), do: economy["recipes"], else: by_hand
     %{"recipe" => any(recipes), "count" => Enum.random(1..3)}
   end
 
-  defp fields("grant", _), do: %{"player" => Enum.random([nil | @players])}
+  defp fields("grant", _), do: %{"player" => Enum.random([nil, "eve" | @players])}
   defp fields(_, _), do: %{}
 
   defp any(list), do: Enum.random(list)["name"]
 
-  defp near(frequency, cell, steps) do
-    Enum.reduce(1..Enum.random(1..(steps + 1)), cell, fn
-      1, cell -> cell
-      _, cell -> Enum.random(Compute.neighbours(frequency, cell))
-    end)
-  end
+  defp walk(frequency, cell, directions),
+    do: Enum.reduce(directions, cell, &Enum.at(Compute.neighbours(frequency, &2), &1))
+
+  defp coin(p), do: :rand.uniform() < p
 end

@@ -76,7 +76,8 @@ defmodule GamePlatform.Rulesets do
   # Small numbers, so that random actions often succeed, and now and then the largest.
   defp economy(kinds) do
     items = for n <- 1..Enum.random(2..8), do: "i#{n}"
-    fire = if coin(0.7), do: Enum.random(kinds)
+    # With few kinds most of the land would burn.
+    fire = if coin(min(0.7, length(kinds) / 8)), do: Enum.random(kinds)
     harvested = for kind <- kinds, coin(0.7), do: kind
     does = for does <- ~w(carry split sort cross store drive craft craft craft craft), coin(0.9), do: does
     prototypes = for {does, n} <- Enum.with_index(does), do: {"p#{n}", does}
@@ -95,8 +96,8 @@ defmodule GamePlatform.Rulesets do
     prototype = #{list(Enum.map(prototypes, &prototype(&1, items, recipes)))}
     recipe = #{list(for {name, at, fields} <- recipes, do: table(["name = #{text(name)}", "at = #{text(at)}" | fields]))}
     #{start(items)}
-    claim = { item = #{text(hd(items))}, base = #{Enum.random(0..2)}, every = #{Enum.random([1, 3, 10, 10_000])}, \
-    gap = #{Enum.random([1, 1, 2, 4, 8])}, estates = #{Enum.random([1, 2, 3, 100])} }
+    claim = { item = #{text(hd(items))}, base = #{Enum.random(0..2)}, every = #{Enum.random([1, 10, 100, 10_000])}, \
+    gap = #{Enum.random([1, 1, 1, 2, 3, 8])}, estates = #{Enum.random([1, 2, 3, 100])} }
     """
   end
 
@@ -132,7 +133,7 @@ defmodule GamePlatform.Rulesets do
   defp default(prototype, recipes) do
     case for({name, ^prototype, _} <- recipes, do: text(name)) do
       [] -> []
-      own -> maybe(0.6, "default", own)
+      own -> maybe(0.8, "default", own)
     end
   end
 
@@ -149,10 +150,14 @@ defmodule GamePlatform.Rulesets do
           inputs(items) ++ make(items)
       end
 
-    ["time = #{Enum.random([1, 1, 2, 3, 5, 5, 12, 12, 60, 65_534])}" | fields]
+    time = if coin(0.05), do: 65_534, else: Enum.random([1, 1, 2, 3, 5, 5, 12, 12, 60])
+    ["time = #{time}" | fields]
   end
 
-  defp inputs(items), do: ["in = #{counts(items, 1..4, [1, 1, 1, 1, 1, 2, 2, 2, 3, 100])}"]
+  defp inputs(items) do
+    counts = [1, 1, 1, 1, 1, 2, 2, 2, 3, if(coin(0.2), do: 100, else: 3)]
+    ["in = #{counts(items, [1, 1, 1, 2, 2, 3, 4], counts)}"]
+  end
 
   defp make(items) do
     by = if coin(0.4), do: ["by = #{counts(items, 1..1, [1, 1, 2, 100])}"], else: []
@@ -167,7 +172,7 @@ defmodule GamePlatform.Rulesets do
   end
 
   defp start(items) do
-    kit = for item <- items, coin(0.8), do: {item, Enum.random([1, 5, 20, 50])}
+    kit = for item <- items, coin(0.8), do: {item, Enum.random([5, 20, 50, 200])}
     total = kit |> Enum.map(&elem(&1, 1)) |> Enum.sum()
     inventory = max(max(total, 1), Enum.random([10, 50, 200, 2_000, 60_000]))
 
