@@ -63,7 +63,7 @@ impl World {
             let economy = self.options().ruleset.economy.as_ref();
             let economy = economy.ok_or(Corrupt { what: "cards without an economy", found: tick })?;
             // A writer that died in mid-tick has left rows of a tick that never was.
-            self.rows.settle(tick);
+            self.rows.forget(tick);
             *factory = Some(Factory::load(economy, self.sphere(), cards, tick)?);
         }
         factory.as_mut().ok_or(Corrupt { what: "objects", found: 0 })

@@ -284,18 +284,6 @@ impl Rows {
         stamp.store(tick + 1, Release);
     }
 
-    /// Forgets what was written for ticks after `published`, the published one: what a writer that died has left.
-    /// Only the writer calls this, before it writes.
-    pub fn settle(&self, published: u64) {
-        for row in 0..self.shape.rows() {
-            for stamp in self.stamps(row) {
-                if stamp.load(Relaxed) > published {
-                    stamp.store(INVALID, Relaxed);
-                }
-            }
-        }
-    }
-
     /// Rewrites the version that is current at `tick`. Only before a world is shared, or at rest.
     pub fn rewrite(&self, row: u32, tick: u64, codes: &[u8], amounts: &[u16]) {
         let Version { index, stamp } = self.current(row, tick);
