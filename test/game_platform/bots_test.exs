@@ -62,8 +62,8 @@ defmodule GamePlatform.BotsTest do
 
     elsewhere = String.replace(url, "websocket", "nothing")
     assert {:ok, %{lost: lost}} = Bots.run(url: elsewhere, ms: 500)
-    assert [{reason, 1}] = Map.to_list(lost)
-    assert reason =~ "answers"
+    assert [{reason, tries}] = Map.to_list(lost)
+    assert reason =~ "answers" and tries in 1..3
   end
 
   test "what is no option is named" do

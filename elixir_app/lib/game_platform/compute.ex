@@ -92,24 +92,10 @@ defmodule GamePlatform.Compute do
          {:ok, ruleset} <- Ruleset.load(options.ruleset),
          module = Map.fetch!(@backends, options.backend),
          :ok <- Memory.check(module.bytes(options.frequency), options.max_bytes),
-         {:ok, pid} <- start(module, %{options | ruleset: ruleset}) do
+         {:ok, pid} <- WorldProcess.new(module, %{options | ruleset: ruleset}, self()) do
       call(pid, :world)
     end
   end
-
-  defp start(module, options) do
-    case WorldProcess.start(module, options, self()) do
-      {:ok, pid} -> {:ok, pid}
-      {:error, {:already_started, pid}} -> {:error, {:name_taken, %{name: options.name, pid: pid}}}
-      {:error, {:shutdown, reason}} -> {:error, reason}
-      {:error, _} -> {:error, :worker_down}
-    end
-  rescue
-    # A registry that does not run.
-    ArgumentError -> no_registry(options.name)
-  end
-
-  defp no_registry(name), do: Config.invalid(:name, name, "a name in a registry that runs")
 
   @doc """
   Advances `n` ticks from now and waits for the last one, without blocking a scheduler.
@@ -427,23 +413,8 @@ defmodule GamePlatform.Compute do
   @spec world(GenServer.name()) :: {:ok, world} | {:error, reason}
   def world(name) do
     with {:ok, name} <- Config.check(:name, name),
-         {:ok, pid} <- whereis(name) do
-      cond do
-        pid == nil -> {:error, :closed}
-        WorldProcess.world?(pid) -> call(pid, :world)
-        # It has just ended, and nothing tells what it was.
-        node(pid) == node() and not Process.alive?(pid) -> {:error, :closed}
-        true -> Config.invalid(:name, name, "the name of a world")
-      end
-    end
-  end
-
-  defp whereis(nil), do: {:ok, nil}
-
-  defp whereis(name) do
-    {:ok, GenServer.whereis(name)}
-  rescue
-    ArgumentError -> no_registry(name)
+         {:ok, pid} <- WorldProcess.lookup(name),
+         do: call(pid, :world)
   end
 
   @doc """
