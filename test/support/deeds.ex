@@ -28,12 +28,14 @@ defmodule GamePlatform.Deeds do
     {:ok, cells} = Compute.cells(world, [home | around(world.frequency, home, @steps)])
     seen = %{world: world, home: home, cells: cells, near: Map.new(cells, &{&1.id, &1})}
 
-    for n <- 1..Enum.random(0..most)//1 do
+    for _ <- 1..Enum.random(0..most)//1 do
       name = Enum.random(@players)
       player = Enum.find(players, &(&1.name == name))
-      action = (player && coin(0.8) && attempt(seen, player, 3)) || anything(seen)
-      Map.merge(action, %{"by" => name, "action_id" => "#{tick}.#{n}"})
+      actions = (player && coin(0.8) && attempt(seen, player, 3)) || anything(seen)
+      for action <- List.wrap(actions), do: Map.put(action, "by", name)
     end
+    |> Enum.concat()
+    |> Enum.with_index(fn action, n -> Map.put(action, "action_id", "#{tick}.#{n + 1}") end)
   end
 
   @doc "The cells at most so many steps from one, without it."
@@ -49,7 +51,7 @@ defmodule GamePlatform.Deeds do
   @kinds ~w(claim claim claim place place place place place place place place set_recipe set_recipe put put put put put put put
     take take gather move craft rotate remove release grant)
 
-  # An action that may succeed, of one of some kinds; nil if there is none.
+  # An action that may succeed, or some that belong together, of one of some kinds; nil if there is none.
   defp attempt(_, _, 0), do: nil
 
   defp attempt(seen, player, kinds) do
@@ -57,6 +59,7 @@ defmodule GamePlatform.Deeds do
 
     case sensible(action, seen, player) do
       nil -> attempt(seen, player, kinds - 1)
+      fields when is_list(fields) -> Enum.map(fields, &Map.put(&1, "action", action))
       fields -> Map.put(fields, "action", action)
     end
   end
@@ -87,21 +90,22 @@ defmodule GamePlatform.Deeds do
     end
   end
 
+  # All that a machine lacks, or something that it takes.
   defp sensible("put", seen, player) do
-    economy = seen.world.economy
     reach = reach(seen, player)
 
-    wanted =
-      for %{id: id, machine: machine} <- machines(seen, player),
-          id in reach,
-          {item, count} <- player.inventory,
-          takes?(economy, machine, item) do
-        lacking = machine.contents[item] == nil and (machine.fuel == nil or machine.fuel.item != item)
-        {lacking, %{"cell" => id, "item" => item, "count" => Enum.random([1, 2, 5, min(count, 25)])}}
-      end
+    with %{id: id, machine: machine} <- one(Enum.filter(machines(seen, player), &(&1.id in reach))) do
+      wanted =
+        for {item, count} <- player.inventory, need = need(seen.world.economy, machine, item), need > 0 do
+          {lacks?(machine, item),
+           %{"cell" => id, "item" => item, "count" => min(count, Enum.random([need, 2 * need, 5]))}}
+        end
 
-    lacking = for {true, put} <- wanted, do: put
-    one(if lacking != [] and coin(0.8), do: lacking, else: Enum.map(wanted, &elem(&1, 1)))
+      case for {true, put} <- wanted, do: put do
+        [] -> one(Enum.map(wanted, &elem(&1, 1)))
+        lacking -> lacking
+      end
+    end
   end
 
   defp sensible("take", seen, player) do
@@ -135,15 +139,23 @@ defmodule GamePlatform.Deeds do
   defp machines(seen, %{name: name}),
     do: for(%{machine: %{}} = cell <- seen.cells, name in [cell.owner, cell.grant], do: cell)
 
-  defp takes?(economy, machine, item) do
+  # How many of an item are of use; 0 if none.
+  defp need(economy, machine, item) do
     id = Enum.find_index(economy["items"], &(&1["name"] == item))
     recipe = Enum.find(economy["recipes"], &(&1["name"] == machine.recipe))
     %{"does" => does} = Enum.find(economy["prototypes"], &(&1["name"] == machine.prototype))
+    input = recipe && Enum.find(recipe["inputs"], &(hd(&1) == id))
 
-    does == "store" or
-      (recipe != nil and List.keymember?(Enum.map(recipe["inputs"], &List.to_tuple/1), id, 0)) or
-      (machine.fuel != nil and Enum.at(economy["items"], id)["burns"] > 0)
+    cond do
+      input -> List.last(input)
+      does == "store" -> 10
+      machine.fuel != nil and Enum.at(economy["items"], id)["burns"] > 0 -> 1
+      true -> 0
+    end
   end
+
+  defp lacks?(%{fuel: %{item: item}}, item), do: false
+  defp lacks?(%{contents: contents}, item), do: contents[item] == nil
 
   defp inside(%{contents: contents, fuel: %{item: item, count: count}}) when item != nil and count > 0,
     do: [{item, count} | Map.to_list(contents)]

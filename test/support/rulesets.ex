@@ -79,7 +79,12 @@ defmodule GamePlatform.Rulesets do
     # With few kinds most of the land would burn.
     fire = if coin(min(0.7, length(kinds) / 8)), do: Enum.random(kinds)
     harvested = for kind <- kinds, coin(0.7), do: kind
-    does = for does <- ~w(carry split sort cross store drive craft craft craft craft), coin(0.9), do: does
+
+    does =
+      for does <- ~w(carry split sort cross store drive craft craft craft craft craft craft),
+          coin(0.9),
+          do: does
+
     prototypes = for {does, n} <- Enum.with_index(does), do: {"p#{n}", does}
 
     recipes =
@@ -125,6 +130,7 @@ defmodule GamePlatform.Rulesets do
     Enum.random([
       ["burns = true"],
       ["drive = true"],
+      ["wind = #{Enum.random(1..3)}"],
       ["wind = #{Enum.random(1..3)}"],
       ["wind = #{Enum.random(0..3)}", "drive = true"]
     ])
