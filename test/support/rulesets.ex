@@ -92,7 +92,7 @@ defmodule GamePlatform.Rulesets do
         {at, recipe(items, kinds -- [fire], kinds, harvested)}
       end
       |> Enum.with_index()
-      |> Enum.map(fn {{at, fields}, n} -> {"r#{n}", at, fields} end)
+      |> Enum.map(fn {{at, fields}, n} -> {recipe_name(n, items), at, fields} end)
 
     """
     #{if fire, do: "fire = #{text(fire)}"}
@@ -105,6 +105,9 @@ defmodule GamePlatform.Rulesets do
     gap = #{Enum.random([1, 1, 1, 2, 3, 8])}, estates = #{Enum.random([1, 2, 3, 100])} }
     """
   end
+
+  # Some are called like an item.
+  defp recipe_name(n, items), do: if(rem(n, 4) == 3 and n < length(items), do: "i#{n}", else: "r#{n}")
 
   defp harvest(kind, items) do
     fields = ["kind = #{text(kind)}", "item = #{text(Enum.random(items))}"]
