@@ -66,6 +66,41 @@ fn the_gear_works_makes_exactly_what_was_computed() {
     assert_eq!(plant.lit((2, -1)), 41);
 }
 
+/// A hand and then a pump take the last water of a cell in one tick, and an extractor beside it waits for rock.
+#[test]
+fn what_changes_twice_in_a_tick_is_noticed_both_times() {
+    let mut ruleset = still_ruleset();
+    // The row of the cell acts seldom, so it is not looked at for that.
+    ruleset.beat = 16;
+    let crystal = |at| (at, "crystal", 9);
+    let plant = Plant::with(
+        ruleset,
+        &[
+            ((1, 0), "water", 4),
+            crystal((2, 0)),
+            crystal((3, 0)),
+            crystal((3, -1)),
+            crystal((2, -1)),
+            crystal((1, 1)),
+            crystal((2, 1)),
+        ],
+    );
+    plant.build(&[((0, 0), "pump", 3, "pump_water"), ((2, 0), "extractor", 0, "dig_stone")]);
+    plant.run(40);
+    let mut batch = plant.batch();
+    batch.push_as("drink", 2, &[&plant.cell((1, 0)).to_le_bytes()]);
+    plant.act(&batch);
+    plant.run(60);
+    assert_eq!((plant.site((1, 0)).kind, plant.site((1, 0)).amount), (1, 3));
+    // Two units by hand, and the third by the pump, which began a piece at ticks 0 and 60.
+    plant.run(61);
+    assert_eq!((plant.site((1, 0)).kind, plant.site((1, 0)).amount), (0, 0));
+    let progress = || plant.site((2, 0)).machine.expect("an extractor")[4..6].to_vec();
+    assert_eq!(progress(), [255, 255]);
+    plant.run(62);
+    assert_eq!(progress(), [0, 0]);
+}
+
 /// Draws numbers below a bound.
 struct Draw(u64);
 

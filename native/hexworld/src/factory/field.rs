@@ -11,7 +11,7 @@ pub(crate) struct Field<'a> {
     tick: u64,
     /// Cells that actions and machines have changed in this tick.
     changes: ByNumber<u32, (u8, u16)>,
-    /// The same in order, each once.
+    /// The same in order, a cell as often as it was changed.
     changed: Vec<u32>,
 }
 
@@ -47,9 +47,8 @@ impl<'a> Field<'a> {
     pub fn set(&mut self, cell: u32, kind: u8, amount: u16) {
         let kind =
             if amount == 0 { self.world.options().ruleset.kinds[usize::from(kind)].spent } else { kind };
-        if self.changes.insert(cell, (kind, amount)).is_none() {
-            self.changed.push(cell);
-        }
+        self.changes.insert(cell, (kind, amount));
+        self.changed.push(cell);
     }
 
     /// Takes `count` from a cell that has as much.
@@ -58,7 +57,7 @@ impl<'a> Field<'a> {
         self.set(cell, kind, amount - count);
     }
 
-    /// The cells changed so far, from the `from`th on.
+    /// The cells changed so far, from the `from`th change on.
     pub fn changed(&self, from: usize) -> &[u32] {
         &self.changed[from.min(self.changed.len())..]
     }
