@@ -86,7 +86,7 @@ pub enum WriteError {
     /// The published tick cannot be, or what is stamped with it.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
-    /// What a tick has made has no room: [`crate::World::reserve`] was not asked.
+    /// What a tick has made has no room: [`crate::World::reserve`] makes some. Its actions are kept.
     #[error("no room for what the tick has made")]
     Full,
 }

@@ -4,7 +4,7 @@ use shm::cards::Cards;
 use shm::{Corrupt, Segment};
 
 use crate::error::{NewWorldError, WriteError};
-use crate::factory::{BatchError, CARDS_OF_ACTION, Factory, Field};
+use crate::factory::{Action, BatchError, CARDS_OF_ACTION, Factory, Field, decode};
 use crate::step::Step;
 use crate::topology::Site;
 use crate::world::World;
@@ -24,7 +24,8 @@ impl World {
         }
     }
 
-    /// Makes room for what that many actions may make, and says how many segments came to be.
+    /// Makes room for what that many actions may make, and says how many segments came to be. Machines and deeds
+    /// under way may need more: after [`WriteError::Full`] it makes at least one, and the world is advanced again.
     pub fn reserve(&self, actions: usize) -> Result<usize, NewWorldError> {
         let Some(cards) = &self.cards else { return Ok(0) };
         let mut made = 0;
@@ -40,7 +41,7 @@ impl World {
     ///
     /// The bytes are a batch of [`crate::factory`].
     pub fn act(&self, tick: u64, batch: &[u8]) -> Result<(), BatchError> {
-        let Some(cards) = &self.cards else { return Err(BatchError::NoEconomy) };
+        let Some(economy) = &self.options().ruleset.economy else { return Err(BatchError::NoEconomy) };
         let mut ticker = self.ticker().map_err(|_| BatchError::Busy)?;
         let published = self.tick()?;
         if tick < published {
@@ -49,7 +50,8 @@ impl World {
         if tick > published {
             return Err(BatchError::Early { batch: tick, tick: published });
         }
-        self.loaded(cards, &mut ticker.factory)?.take_batch(batch)
+        ticker.actions = decode(economy, self.sphere().cells(), batch)?;
+        Ok(())
     }
 
     /// The working copy, which is made of what is published if there is none.
@@ -76,12 +78,21 @@ impl World {
         factory: &mut Option<Factory>,
         step: &Step,
         acted: &[u32],
+        actions: &[Action],
     ) -> Result<(), WriteError> {
         let factory = self.loaded(cards, factory)?;
         let mut field = Field::new(self, step.tick);
-        factory.tick(step.tick, acted, &mut field);
+        factory.tick(step.tick, acted, actions, &mut field);
         self.amend(step, field.into_changes());
         factory.commit(cards, step.tick).map_err(WriteError::from)
+    }
+
+    /// Makes room, if that is what a tick lacked and nobody else has to be handed the memory.
+    pub(crate) fn widen(&self, cards: &Cards, fault: WriteError) -> Result<(), WriteError> {
+        if fault != WriteError::Full || self.segment().fd().is_some() {
+            return Err(fault);
+        }
+        cards.extend().map(drop).map_err(|_| fault)
     }
 
     /// Writes cells, ascending, into the unpublished state.

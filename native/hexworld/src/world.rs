@@ -10,7 +10,7 @@ use shm::{Corrupt, Segment};
 
 use crate::beat::Slots;
 use crate::error::{FillError, NewWorldError, WriteError};
-use crate::factory::Factory;
+use crate::factory::{Action, Factory};
 use crate::generate::{Generator, position};
 use crate::pool;
 use crate::rule::{Isa, Tables};
@@ -92,6 +92,8 @@ pub(crate) struct Ticker {
     slots: Slots,
     /// The working copy of what lies in the cards, once it has been loaded.
     pub factory: Option<Factory>,
+    /// Actions of the next tick, until it is published.
+    pub actions: Vec<Action>,
 }
 
 impl World {
@@ -327,12 +329,17 @@ impl World {
             }
             ticker.acted = 0;
             if let Some(cards) = &self.cards {
-                let done = self.act_machines(cards, &mut ticker.factory, &step, acting);
-                // What was done of it is done again from what is published.
-                done.inspect_err(|_| ticker.factory = None)?;
+                let done = self.act_machines(cards, &mut ticker.factory, &step, acting, &ticker.actions);
+                // What was done of it is done again from what is published, with the same actions.
+                if let Err(fault) = done.inspect_err(|_| ticker.factory = None) {
+                    self.widen(cards, fault)?;
+                    self.loaded(cards, &mut ticker.factory)?;
+                    continue;
+                }
             }
             tick += 1;
             self.rows.publish(tick)?;
+            ticker.actions.clear();
             if !go_on() {
                 break;
             }

@@ -3,7 +3,7 @@
 mod support;
 
 use hexworld::random::mix64;
-use hexworld::{World, WorldOptions};
+use hexworld::{World, WorldOptions, WriteError};
 use proptest::prelude::*;
 use support::plant::{Batch, Plant, still_ruleset};
 use support::{advance, cases, opened};
@@ -99,6 +99,55 @@ fn what_changes_twice_in_a_tick_is_noticed_both_times() {
     assert_eq!(progress(), [255, 255]);
     plant.run(62);
     assert_eq!(progress(), [0, 0]);
+}
+
+/// Advances by a tick, with more room as often as the world is full, and says how often it was.
+fn widened(world: &World, tick: u64) -> usize {
+    let mut widened = 0;
+    loop {
+        match world.advance(tick, || true) {
+            Ok(progress) => {
+                assert!(progress.done);
+                return widened;
+            }
+            Err(fault) => assert_eq!(fault, WriteError::Full),
+        }
+        assert!(world.reserve(0).unwrap() > 0);
+        widened += 1;
+    }
+}
+
+/// Nobody asked for room here. A world of one process makes it by itself; a tick that another process has to make room
+/// for is done again, with its actions.
+#[test]
+fn a_tick_that_finds_no_room_is_done_with_more() {
+    let options = || WorldOptions::new(24, 1, still_ruleset());
+    let (alone, shared) = (World::new(options()).unwrap(), World::shared(options()).unwrap());
+    let cells = alone.sphere().cells();
+    for world in [&alone, &shared] {
+        world.fill(&vec![0; cells as usize], &vec![9; cells as usize]).unwrap();
+    }
+    let economy = alone.options().ruleset.economy.clone().unwrap();
+    let mut widenings = 0;
+    for n in 0..100u32 {
+        // Deeds that wait take less room than their outcomes.
+        let mut batch = Batch::new(&economy, &format!("p{n}"));
+        batch.join(n);
+        for deed in 0..16 {
+            batch.push_as(&format!("{deed:064}"), 2, &[&n.to_le_bytes()]);
+        }
+        for world in [&alone, &shared] {
+            world.act(n.into(), &batch.bytes()).unwrap();
+        }
+        advance(&alone, u64::from(n) + 1);
+        widenings += widened(&shared, u64::from(n) + 1);
+    }
+    advance(&alone, 2100);
+    widenings += widened(&shared, 2100);
+    assert!(widenings > 1, "{widenings}");
+    assert_eq!(alone.outcomes(0).unwrap().len(), 16 * 100);
+    assert_eq!(alone.digest().unwrap(), shared.digest().unwrap());
+    assert_eq!(opened(&shared).digest().unwrap(), shared.digest().unwrap());
 }
 
 /// Draws numbers below a bound.

@@ -49,4 +49,6 @@ pub mod status {
     pub const NO_SUCH_OPERATION: u64 = 5;
     /// The words of the request do not fit its operation.
     pub const INVALID: u64 = 6;
+    /// What the next tick makes has no room in the world's memory: it is to be made again with more.
+    pub const FULL: u64 = 7;
 }

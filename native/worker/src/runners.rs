@@ -76,7 +76,8 @@ impl Runner {
         match result {
             Ok([a, b, c, d, e]) => reply(&[status::OK, a, b, c, d, e]),
             Err(WriteError::Busy) => reply(&[status::BUSY]),
-            Err(WriteError::Corrupt(_) | WriteError::Full) => reply(&[status::FAILED]),
+            Err(WriteError::Full) => reply(&[status::FULL]),
+            Err(WriteError::Corrupt(_)) => reply(&[status::FAILED]),
             Err(WriteError::Fenced(fenced)) => {
                 // This process was thought dead. It must not touch the world again.
                 eprintln!("gp_worker: {fenced}");

@@ -176,4 +176,32 @@ defmodule GamePlatform.Compute.NodeActionsTest do
 
     assert match?([_], Enum.uniq(results))
   end
+
+  # Deeds that wait take less room than what becomes of them, and nothing is submitted meanwhile.
+  test "more room is made when the world needs it by itself", %{worker: worker} do
+    cells = 10 * 8 * 8 + 2
+    field = {:binary.copy(<<0>>, cells), :binary.copy(<<9::16-little>>, cells)}
+    id = fn n -> String.pad_leading("#{n}", 64, "0") end
+
+    results =
+      for options <- [[backend: :nif], [backend: :node, worker: worker]] do
+        world = world!([ruleset: "priv/rulesets/default.toml", cells: field] ++ options)
+
+        for n <- 1..75 do
+          name = "p#{n}"
+          gathers = for deed <- 1..16, do: act(name, id.(deed), "gather", cell: middle())
+          {:ok, replies} = Compute.submit(world, [join(name) | gathers])
+          assert Enum.all?(replies, &(&1.status == :accepted))
+          assert {:ok, ^n} = Compute.advance(world, 1)
+        end
+
+        assert {:ok, 2_100} = Compute.advance_to(world, 2_100)
+        {:ok, outcomes} = Compute.outcomes(world, 0)
+        assert length(outcomes) == 75 * 16
+        {outcomes, Compute.digest(world)}
+      end
+
+    assert match?([_], Enum.uniq(results))
+    assert info(worker).restarts == 0
+  end
 end

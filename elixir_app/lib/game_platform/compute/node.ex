@@ -188,16 +188,19 @@ defmodule GamePlatform.Compute.Node do
   # A request about this world, made again until it is answered. Whether the answer can be is for the caller
   # to say, and so is that the world got on.
   defp request(state, operation, arguments) do
-    with {:ok, up, state} <- attach(state), do: ask(state, up.ring, operation, arguments)
+    with {:ok, up, state} <- attach(state), do: ask(state, up, operation, arguments)
   end
 
-  defp ask(state, ring, operation, arguments) do
-    case Ring.call(ring, operation, [state.id | arguments]) do
+  defp ask(state, up, operation, arguments) do
+    case Ring.call(up.ring, operation, [state.id | arguments]) do
       {:ok, :ok, words} ->
         {:ok, words, state}
 
       {:ok, :busy, _} ->
         {:error, :busy}
+
+      {:ok, :full, _} ->
+        widen(state, up, operation, arguments)
 
       # The worker knows the world and was asked nothing unusual: it is confused, or its memory is.
       {:ok, _status, _} ->
@@ -210,6 +213,24 @@ defmodule GamePlatform.Compute.Node do
       {:error, :busy} ->
         Process.sleep(@full_ms)
         request(state, operation, arguments)
+    end
+  end
+
+  # Deeds that end and machines that fill up need room that was not made for the actions. The worker keeps those of
+  # the tick. One that is full although there is room is confused.
+  defp widen(state, up, operation, arguments) do
+    case Batches.grow(state, up, 0) do
+      {:ok, 0} ->
+        retry(state, :corrupt_peer, operation, arguments)
+
+      {:ok, _} ->
+        request(state, operation, arguments)
+
+      {:error, reason} when reason in [:worker_down, :corrupt_peer] ->
+        retry(state, reason, operation, arguments)
+
+      error ->
+        error
     end
   end
 

@@ -17,7 +17,8 @@ defmodule GamePlatform.Compute.Ring do
     3 => :busy,
     4 => :failed,
     5 => :no_such_operation,
-    6 => :invalid
+    6 => :invalid,
+    7 => :full
   }
 
   def operations, do: @operations

@@ -29,7 +29,8 @@ pub use read::{PlayerOutcome, SiteView};
 
 use crate::ruleset::Economy;
 use crate::topology::Sphere;
-use batch::{Action, Op};
+use batch::Op;
+pub(crate) use batch::{Action, decode};
 pub(crate) use field::Field;
 use machine::{IDLE, Machine, State};
 use moves::Moves;
@@ -58,8 +59,6 @@ pub(crate) struct Factory {
     rows: ByNumber<u32, Vec<u32>>,
     /// Cells whose change the machines have yet to notice.
     unnoticed: Vec<u32>,
-    /// Taken in with the next tick.
-    batch: Vec<Action>,
     changed: Changed,
 }
 
@@ -88,22 +87,15 @@ impl Factory {
             seq: 0,
             rows: ByNumber::default(),
             unnoticed: Vec::new(),
-            batch: Vec::new(),
             changed: Changed::default(),
         }
     }
 
-    /// Takes the actions of the next tick, in the place of those taken for it before.
-    pub fn take_batch(&mut self, bytes: &[u8]) -> Result<(), BatchError> {
-        self.batch = batch::decode(&self.economy, self.sphere.cells(), bytes)?;
-        Ok(())
-    }
-
     /// Everything after the field rule in `tick`. `acted` are the rows that the rule has written.
-    pub fn tick(&mut self, tick: u64, acted: &[u32], field: &mut Field) {
+    pub fn tick(&mut self, tick: u64, acted: &[u32], actions: &[Action], field: &mut Field) {
         self.end_deeds(tick, field);
-        for action in std::mem::take(&mut self.batch) {
-            self.act(tick, field, &action);
+        for action in actions {
+            self.act(tick, field, action);
         }
         self.notice_field(acted, field);
         let before = field.changed(0).len();

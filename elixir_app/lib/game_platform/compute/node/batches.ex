@@ -37,20 +37,23 @@ defmodule GamePlatform.Compute.Node.Batches do
   Hands a batch to the worker `up`, which has the world open. It was asked nothing unusual, so if it refuses, it is
   confused, or its memory is.
   """
-  def give(%{handle: handle, id: id}, up, tick, <<actions::16-little, _::binary>> = batch) do
-    with :ok <- grow(handle, id, up, actions),
+  def give(%{id: id} = state, up, tick, <<actions::16-little, _::binary>> = batch) do
+    with {:ok, _} <- grow(state, up, actions),
          {:error, sentence} when is_binary(sentence) <- Worker.call(up, {:act, id, tick, batch}),
          do: {:error, :corrupt_peer}
   end
 
-  # The memory grows first, so that the worker needs none while it ticks.
-  defp grow(handle, id, up, actions) do
+  @doc """
+  Makes room for what that many actions may make, and hands it to the worker `up`: `{:ok, n}`, with the number of new
+  extents. The worker makes none itself.
+  """
+  def grow(%{handle: handle, id: id}, up, actions) do
     with {:ok, extents} when extents > 0 <- Native.world_reserve(handle, actions),
          :ok <- Native.world_handover_extents(handle, up.ring, id, extents),
-         {:error, sentence} when is_binary(sentence) <- Worker.call(up, {:extend_world, id}) do
-      {:error, :corrupt_peer}
+         :ok <- Worker.call(up, {:extend_world, id}) do
+      {:ok, extents}
     else
-      {:ok, 0} -> :ok
+      {:error, sentence} when is_binary(sentence) -> {:error, :corrupt_peer}
       answer -> answer
     end
   end
