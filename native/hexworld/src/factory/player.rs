@@ -159,10 +159,8 @@ impl Player {
         let sound = position < cells
             && home < cells
             && (1..=MAX_NAME).contains(&name.len())
-            && total(&inventory) <= u32::from(economy.start.inventory)
-            && playing
-                .as_ref()
-                .is_none_or(|playing| playing.brings(economy) <= economy.start.inventory.into());
+            && total(&inventory) + playing.as_ref().map_or(0, |playing| playing.brings(economy))
+                <= u32::from(economy.start.inventory);
         let (name, recent) = (name.into(), Vec::new());
         sound.then_some(Player {
             number,
@@ -233,5 +231,27 @@ impl Outcome {
         };
         reader.end()?;
         Some(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::Ruleset;
+
+    /// A deed is only begun if there is room for what it brings.
+    #[test]
+    fn a_player_whose_hands_would_overflow_is_none() {
+        let ruleset = Ruleset::parse(include_str!("../../../../priv/rulesets/tiny.toml")).unwrap();
+        let economy = ruleset.economy.unwrap();
+        let mut player = Player::new(&economy, 1, "ann", 0);
+        player.inventory = vec![(0, economy.start.inventory - 3)];
+        for (n, sound) in [(3, true), (4, false), (u16::MAX, false)] {
+            let body = Body { deed: Deed::Gather(0), id: b"g".as_slice().into() };
+            player.playing = Some(Playing { body, ends: 9, n });
+            let mut bytes = Vec::new();
+            player.encode(&mut bytes);
+            assert_eq!(Player::decode(&economy, 12, &bytes).is_some(), sound, "{n}");
+        }
     }
 }
