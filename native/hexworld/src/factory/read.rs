@@ -39,13 +39,15 @@ pub struct PlayerOutcome {
 }
 
 impl World {
-    /// Runs `read` at one published tick, again if ticks overtake it.
+    /// Runs `read` at one published tick, again if ticks overtake it. What is broken at the tick that is still the
+    /// published one stays so.
     fn at_published<T>(&self, read: impl Fn(u64) -> Result<T, ReadError>) -> Result<(u64, T), ReadError> {
         let mut fault = ReadError::Busy;
         for _ in 0..READ_TRIES {
             let tick = self.tick()?;
             match read(tick) {
                 Ok(found) => return Ok((tick, found)),
+                Err(error @ ReadError::Corrupt(_)) if self.tick() == Ok(tick) => return Err(error),
                 Err(error) => fault = error,
             }
             std::thread::yield_now();

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use shm::Segment;
-use shm::cards::{Cards, MAX_OBJECT};
+use shm::cards::{Cards, MAX_OBJECT, ReadError};
 
 use crate::{Objects, WATCHDOG, content, copy, get, key, load};
 
@@ -176,4 +176,25 @@ fn a_writer_gone_mad_harms_no_reader() {
         }
         stop.store(true, Relaxed);
     });
+}
+
+/// A table made to be slow: every key leads across all the others.
+#[test]
+fn a_table_without_an_end_is_given_up() {
+    let cards = Cards::shared(1 << 17).unwrap();
+    let segment = cards.segments().next().unwrap();
+    let keys = segment.words64(192, 1 << 17).unwrap();
+    for fill in [1.0, 0.75] {
+        for (slot, word) in keys.iter().enumerate() {
+            let taken = slot as f64 / keys.len() as f64 <= fill;
+            word.store(if taken { key(1, slot as u64) } else { 0 }, Relaxed);
+        }
+        assert!(cards.load(5, |_, _, _| ()).is_err());
+        // Almost all begin far from the next empty one.
+        let given_up = (0..100).filter(|&number| match get(&cards, key(2, number), 5) {
+            Err(ReadError::Corrupt(corrupt)) => corrupt.what == "way to a card",
+            other => other == Ok(None) && fill < 1.0,
+        });
+        assert_eq!(given_up.count(), 100);
+    }
 }
