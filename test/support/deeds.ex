@@ -25,8 +25,7 @@ defmodule GamePlatform.Deeds do
   """
   def some(world, home, tick, most \\ 6) do
     {:ok, players} = Compute.players(world)
-    {:ok, cells} = Compute.cells(world, [home | around(world.frequency, home, @steps)])
-    seen = %{world: world, home: home, cells: cells, near: Map.new(cells, &{&1.id, &1})}
+    seen = see(world, home)
 
     for _ <- 1..Enum.random(0..most)//1 do
       name = Enum.random(@players)
@@ -36,6 +35,86 @@ defmodule GamePlatform.Deeds do
     end
     |> Enum.concat()
     |> Enum.with_index(fn action, n -> Map.put(action, "action_id", "#{tick}.#{n + 1}") end)
+  end
+
+  @doc """
+  What makes a town of two players in the first tick, machines beside machines: the cells within three steps, some of
+  them granted to the neighbour across the border.
+  """
+  def town(world, home) do
+    frequency = world.frequency
+    bens = walk(frequency, home, [0, 0, 0])
+    ours = Enum.filter([home | around(frequency, home, @steps)], &ordinary?(frequency, &1))
+    theirs = for id <- [bens | around(frequency, bens, 1)], id in ours, do: id
+    border = for id <- ours -- theirs, Enum.any?(Compute.neighbours(frequency, id), &(&1 in theirs)), do: id
+    across = for id <- theirs, Enum.any?(Compute.neighbours(frequency, id), &(&1 in border)), do: id
+
+    (outwards(frequency, ours -- theirs, [home], "ann") ++
+       Enum.map(border, &grant("ann", &1, "ben")) ++
+       outwards(frequency, theirs, [bens], "ben") ++
+       for(id <- across, coin(0.5), do: grant("ben", id, "ann")) ++
+       for(id <- border, coin(0.5), do: grant("ann", id, nil)) ++
+       Enum.flat_map(ours -- theirs, &build(world.economy, "ann", &1)) ++
+       Enum.flat_map(theirs, &build(world.economy, "ben", &1)))
+    |> Enum.with_index(fn action, n -> Map.put(action, "action_id", "town #{n}") end)
+  end
+
+  # Claims of those cells, each beside one before.
+  defp outwards(_, _, [], _), do: []
+
+  defp outwards(frequency, cells, [id | later], by) do
+    left = List.delete(cells, id)
+    next = for beside <- Compute.neighbours(frequency, id), beside in left, beside not in later, do: beside
+    claim = %{"action" => "claim", "by" => by, "cell" => id}
+
+    if id in cells,
+      do: [claim | outwards(frequency, left, later ++ next, by)],
+      else: outwards(frequency, left, later, by)
+  end
+
+  defp grant(by, id, to), do: %{"action" => "grant", "by" => by, "cell" => id, "player" => to}
+
+  # Belts are half of what there is.
+  defp build(economy, by, id) do
+    {does, kinds} = Enum.split_with(economy["prototypes"], &(&1["does"] in ~w(carry split sort cross store)))
+    prototype = Enum.random(if coin(0.5), do: does, else: kinds)
+    at = %{"by" => by, "cell" => id}
+
+    place =
+      Map.merge(at, %{"action" => "place", "prototype" => prototype["name"], "direction" => Enum.random(0..5)})
+
+    recipe = Map.merge(at, %{"action" => "set_recipe", "recipe" => one(names(economy, prototype["name"]))})
+    if coin(0.9), do: [place, recipe], else: [place]
+  end
+
+  @doc """
+  What feeds a town: each of its players puts what is missing into all that is within reach, and goes on. The next tick
+  shows them where they were, so they do it in every other.
+  """
+  def feed(_, _, tick) when rem(tick, 2) == 1, do: []
+
+  def feed(world, home, tick) do
+    seen = see(world, home)
+    {:ok, players} = Compute.players(world)
+
+    for %{name: name} = player when name != "cleo" <- players do
+      near = Enum.filter(beside(seen, player.position), &is_map_key(seen.near, &1))
+      go = for cell <- [one(near)], cell != nil, do: %{"action" => "move", "cell" => cell}
+      reach = reach(seen, player)
+
+      fed =
+        for %{id: id, machine: machine} <- machines(seen, player), id in reach, coin(0.8) do
+          for put <- List.wrap(lacking(seen, player, id, machine)), do: Map.put(put, "action", "put")
+        end
+
+      for action <- List.flatten(fed) ++ go, do: Map.put(action, "by", name)
+    end
+    |> Enum.concat()
+    |> Enum.with_index(fn action, n -> Map.put(action, "action_id", "#{tick} feeds #{n}") end)
+  end
+
+  defp ordinary?(frequency, id) do
+    Enum.all?([id | Compute.neighbours(frequency, id)], &(length(Compute.neighbours(frequency, &1)) == 6))
   end
 
   @doc "The cells at most so many steps from one, without it."
@@ -50,6 +129,11 @@ defmodule GamePlatform.Deeds do
   # Building comes first: a world without machines shows little.
   @kinds ~w(claim claim claim place place place place place place place place set_recipe set_recipe put put put put put put put
     take take gather move craft rotate remove release grant)
+
+  defp see(world, home) do
+    {:ok, cells} = Compute.cells(world, [home | around(world.frequency, home, @steps)])
+    %{world: world, home: home, cells: cells, near: Map.new(cells, &{&1.id, &1})}
+  end
 
   # An action that may succeed, or some that belong together, of one of some kinds; nil if there is none.
   defp attempt(_, _, 0), do: nil
@@ -81,12 +165,7 @@ defmodule GamePlatform.Deeds do
 
   defp sensible("set_recipe", seen, player) do
     with %{id: id, machine: machine} <- one(machines(seen, player)) do
-      economy = seen.world.economy
-      prototype = Enum.find_index(economy["prototypes"], &(&1["name"] == machine.prototype))
-      recipes = for %{"at" => ^prototype, "name" => name} <- economy["recipes"], do: name
-      does = Enum.at(economy["prototypes"], prototype)["does"]
-      names = if does in ["sort", "store"], do: [any(economy["items"]), nil], else: recipes
-      %{"cell" => id, "recipe" => one(names)}
+      %{"cell" => id, "recipe" => one(names(seen.world.economy, machine.prototype))}
     end
   end
 
@@ -95,16 +174,7 @@ defmodule GamePlatform.Deeds do
     reach = reach(seen, player)
 
     with %{id: id, machine: machine} <- one(Enum.filter(machines(seen, player), &(&1.id in reach))) do
-      wanted =
-        for {item, count} <- player.inventory, need = need(seen.world.economy, machine, item), need > 0 do
-          {lacks?(machine, item),
-           %{"cell" => id, "item" => item, "count" => min(count, Enum.random([need, 2 * need, 5]))}}
-        end
-
-      case for {true, put} <- wanted, do: put do
-        [] -> one(Enum.map(wanted, &elem(&1, 1)))
-        lacking -> lacking
-      end
+      lacking(seen, player, id, machine)
     end
   end
 
@@ -138,6 +208,27 @@ defmodule GamePlatform.Deeds do
   # Those of the player, and those that others let them use.
   defp machines(seen, %{name: name}),
     do: for(%{machine: %{}} = cell <- seen.cells, name in [cell.owner, cell.grant], do: cell)
+
+  defp lacking(seen, player, id, machine) do
+    wanted =
+      for {item, count} <- player.inventory, need = need(seen.world.economy, machine, item), need > 0 do
+        {lacks?(machine, item),
+         %{"cell" => id, "item" => item, "count" => min(count, Enum.random([need, 2 * need, 5]))}}
+      end
+
+    case for {true, put} <- wanted, do: put do
+      [] -> one(Enum.map(wanted, &elem(&1, 1)))
+      lacking -> lacking
+    end
+  end
+
+  # What a machine can be set to.
+  defp names(economy, name) do
+    index = Enum.find_index(economy["prototypes"], &(&1["name"] == name))
+    recipes = for %{"at" => ^index, "name" => recipe} <- economy["recipes"], do: recipe
+    sets? = Enum.at(economy["prototypes"], index)["does"] in ["sort", "store"]
+    if sets?, do: [any(economy["items"]), any(economy["items"]), nil], else: recipes
+  end
 
   # How many of an item are of use; 0 if none.
   defp need(economy, machine, item) do

@@ -13,6 +13,96 @@ defmodule GamePlatform.Rulesets do
     field(kinds) <> economy(kinds)
   end
 
+  @doc """
+  A ruleset text for towns: machines of every sort cost nothing, all are quick and hold little, there is plenty of
+  everything, land is free, and the field stands still. `k4` is fire, if there is any.
+  """
+  def town_economy do
+    kinds = ~w(k1 k2 k3 k4)
+    items = ~w(i0 i1 i2 i3)
+
+    energies = [
+      ["burns = true"],
+      ["burns = true"],
+      ["drive = true"],
+      ["drive = true"],
+      ["wind = #{Enum.random(1..3)}"],
+      ["wind = 1", "drive = true"],
+      ["wind = 2", "buffer = #{Enum.random([3, 64])}"]
+    ]
+
+    crafts = for {energy, n} <- Enum.with_index(energies), do: {"m#{n}", energy}
+    made = for {at, _} <- crafts, _ <- 1..2, do: {at, town_recipe(items, kinds)}
+    recipes = for {{at, fields}, n} <- Enum.with_index(made), do: {recipe_name(n, items), at, fields}
+
+    belts =
+      for {name, does} <- [{"belt", "carry"}, {"fork", "split"}, {"sorter", "sort"}, {"cross", "cross"}],
+          do: ["name = #{text(name)}", "does = #{text(does)}", "hold = #{Enum.random(1..4)}"]
+
+    stores =
+      for room <- [3, 300],
+          do: [
+            "name = \"store#{room}\"",
+            "does = \"store\"",
+            "hold = #{Enum.random(1..3)}",
+            "room = #{room}"
+          ]
+
+    made_by =
+      for {name, energy} <- crafts,
+          do: ["name = #{text(name)}", "does = \"craft\"" | energy] ++ default(name, recipes)
+
+    prototypes = belts ++ stores ++ [["name = \"wheel\"", "does = \"drive\""]] ++ made_by
+
+    """
+    beat = 256
+    kind = #{list(for name <- kinds, do: table(["name = #{text(name)}", "ripe = 1", "cap = 60", "spent = \"k1\""]))}
+    #{if coin(0.8), do: "fire = \"k4\""}
+    item = #{list(for name <- items, do: table(["name = #{text(name)}" | maybe(0.7, "burns", [1, 3, 9, 30])]))}
+    harvest = #{list(for kind <- ~w(k1 k2 k3), do: table(["kind = #{text(kind)}", "item = #{text(Enum.random(items))}", "hand = 1" | maybe(0.3, "free", [true])]))}
+    prototype = #{list(Enum.map(prototypes, &table/1))}
+    recipe = #{list(for {name, at, fields} <- recipes, do: table(["name = #{text(name)}", "at = #{text(at)}" | fields]))}
+    start = { kit = #{table(for item <- items, do: "#{item} = 14000")}, inventory = 60000, step = 1, gather = 4, craft = 1, queue = 16 }
+    claim = { item = "i0", base = 0, every = 10000, gap = 1, estates = 100 }
+    """
+  end
+
+  defp town_recipe(items, kinds) do
+    inputs = "in = #{counts(items, [1, 1, 2], [1, 1, 2])}"
+
+    fields =
+      case Enum.random([:make, :make, :make, :harvest, :field]) do
+        :harvest ->
+          ["harvest = #{text(Enum.random(~w(k1 k2 k3)))}" | maybe(0.5, "last", [true])]
+
+        :field ->
+          to = text(Enum.random(~w(k1 k2 k3)))
+          at = text(Enum.random(~w(front around)))
+          from = text(Enum.random(kinds))
+
+          [
+            inputs,
+            "field = #{table(["at = #{at}", "from = #{from}", "to = #{to}" | maybe(0.5, "amount", [9])])}"
+          ]
+
+        :make ->
+          by = maybe(0.6, "by", [counts(items, [1], [1, 2])])
+          [inputs, "out = #{counts(items, [1], [1, 1, 2])}"] ++ by ++ maybe(0.5, "hand", [true])
+      end
+
+    ["time = #{Enum.random([1, 2, 3, 5, 8])}" | fields]
+  end
+
+  @doc "Cells for a town: a tenth of them is `k4`, and there is a little of everything."
+  def town_cells(frequency) do
+    cells =
+      for _ <- 1..(10 * frequency * frequency + 2),
+          do: {if(coin(0.1), do: 3, else: Enum.random(0..2)), Enum.random(0..25)}
+
+    {for({kind, _} <- cells, into: <<>>, do: <<kind>>),
+     for({_, amount} <- cells, into: <<>>, do: <<amount::16-little>>)}
+  end
+
   defp kinds, do: for(n <- 1..Enum.random(1..8), do: "k#{n}")
 
   defp field(kinds) do

@@ -7,7 +7,7 @@ defmodule GamePlatform.Compute.FactoriesTest do
 
   # The cases of every run show that enough comes about; the others are of this run's seed.
   @fixed 14
-  @others 10
+  @others 8
 
   test "random economies, fields and actions" do
     fixed = all(1..@fixed, &random/1)
@@ -19,6 +19,13 @@ defmodule GamePlatform.Compute.FactoriesTest do
     fixed = all(1..3, &default/1)
     all(Enum.take(others(), 1), &default/1)
     assert_enough(fixed, 10)
+  end
+
+  test "towns of machines beside machines" do
+    fixed = all(1..10, &town/1)
+    all(Enum.take(others(), 8), &town/1)
+    assert fixed |> Enum.map(& &1.machines) |> Enum.sum() >= 20 * length(fixed)
+    assert fixed |> Enum.map(& &1.made) |> Enum.sum() >= 10 * length(fixed)
   end
 
   defp others, do: for(_ <- 1..@others, do: Enum.random(1_000..1_000_000_000))
@@ -55,9 +62,23 @@ defmodule GamePlatform.Compute.FactoriesTest do
     play(seed, Deeds.home(12), [frequency: 12, ruleset: Plant.ruleset(field: :default)], 100, 400)
   end
 
+  defp town(seed) do
+    :rand.seed(:exsss, seed)
+    frequency = Enum.random(7..9)
+    cells = Rulesets.town_cells(frequency)
+    home = Enum.random([Deeds.home(frequency), Enum.random(0..(10 * frequency * frequency - 1))])
+    opts = [frequency: frequency, ruleset: {:text, Rulesets.town_economy()}, cells: cells]
+
+    play(seed, home, opts, 60, 60, fn
+      world, 0 -> Deeds.town(world, home)
+      world, tick -> Deeds.feed(world, home, tick) ++ Deeds.some(world, home, tick, 2)
+    end)
+  end
+
   # A world on each backend, with some ticks of actions and some without. Gives what came of the actions, the machines
   # in the end, and how often these made something.
-  defp play(seed, home, opts, busy, alone) do
+  defp play(seed, home, opts, busy, alone, deeds \\ nil) do
+    deeds = deeds || (&Deeds.some(&1, home, &2))
     opts = [seed: seed] ++ opts
     about = "case #{seed}\n#{elem(opts[:ruleset], 1)}"
 
@@ -70,7 +91,7 @@ defmodule GamePlatform.Compute.FactoriesTest do
     told =
       for tick <- 0..(busy - 1) do
         # The kernel shows them sooner; all show the same.
-        actions = Deeds.some(Enum.at(worlds, 1), home, tick)
+        actions = deeds.(Enum.at(worlds, 1), tick)
         actions = if tick == 0, do: Deeds.joins(home, opts[:frequency]) ++ actions, else: actions
         assert_same(worlds, &Compute.submit(&1, actions), about)
         assert_same(worlds, &Compute.advance_to(&1, tick + 1), about)
