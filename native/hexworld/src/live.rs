@@ -9,6 +9,10 @@ use crate::step::Step;
 use crate::topology::Site;
 use crate::world::World;
 
+/// Actions that room is made for before it is known whether they need it: most of a great many are refused, or those
+/// of one player, who leaves no more than so many outcomes.
+const FORESEEN: usize = 1024;
+
 impl World {
     /// The memory, to be handed over: of the cells, and then of what stands on them.
     pub fn segments(&self) -> Vec<&Segment> {
@@ -24,12 +28,12 @@ impl World {
         }
     }
 
-    /// Makes room for what that many actions may make, and says how many segments came to be. Machines and deeds
-    /// under way may need more: after [`WriteError::Full`] it makes at least one, and the world is advanced again.
+    /// Makes room for what that many actions may make, and says how many segments came to be. Very many actions,
+    /// machines and deeds under way may need more: after [`WriteError::Full`] it makes at least one, and the world is advanced again.
     pub fn reserve(&self, actions: usize) -> Result<usize, NewWorldError> {
         let Some(cards) = &self.cards else { return Ok(0) };
         let mut made = 0;
-        while cards.free() < CARDS_OF_ACTION * (actions as u64 + 1) {
+        while cards.free() < CARDS_OF_ACTION * (actions.min(FORESEEN) as u64 + 1) {
             cards.extend()?;
             made += 1;
         }

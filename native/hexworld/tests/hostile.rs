@@ -39,6 +39,22 @@ fn a_batch_for_another_tick_is_late_or_refused() {
     assert_eq!(bare.unwrap().act(0, &batch), Err(BatchError::NoEconomy));
 }
 
+/// However many actions a player sends, what is made for them beforehand is small.
+#[test]
+fn a_flood_of_actions_takes_little_memory() {
+    let plant = plant();
+    plant.world.reserve(65_535).unwrap();
+    let bytes: usize = plant.world.segments()[1..].iter().map(|segment| segment.len()).sum();
+    assert!(bytes < 16 << 20, "{bytes} bytes");
+    let mut batch = plant.batch();
+    for n in 0..65_535 {
+        batch.push_as(&format!("{n:064}"), 4, &[&7u32.to_le_bytes()]);
+    }
+    plant.world.act(100, &batch.bytes()).unwrap();
+    advance(&plant.world, 101);
+    assert_eq!(plant.world.outcomes(100).unwrap().len(), 128);
+}
+
 proptest! {
     #![proptest_config(cases(256))]
 
