@@ -99,9 +99,9 @@ defmodule GamePlatform.Compute.Node do
   # A successor gets the batch when it opens the world, so it is remembered first.
   @impl true
   def act(state, tick, batch) do
-    case tick(state) do
-      {:ok, published} when tick < published -> {:ok, state}
-      _ -> deliver(%{state | batches: Batches.put(state.batches, tick, batch)}, tick, batch)
+    case resumed(state) do
+      %{tick: published} = state when tick < published -> {:ok, state}
+      state -> deliver(%{state | batches: Batches.put(state.batches, tick, batch)}, tick, batch)
     end
   end
 

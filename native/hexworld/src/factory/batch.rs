@@ -36,9 +36,6 @@ pub enum BatchError {
     /// Another call holds the world.
     #[error("another call is advancing this world")]
     Busy,
-    /// There is no memory for what the actions may make.
-    #[error("no memory for what the actions may make")]
-    Full,
     /// The world's memory is not what it must be.
     #[error(transparent)]
     Corrupt(#[from] shm::Corrupt),

@@ -19,8 +19,7 @@ const PLAYER: u64 = 3;
 const OUTCOME: u64 = 4;
 const WORLD: u64 = 5;
 
-/// Cards that one action may take at most: a player who joins, or a machine that stores every item, with its owner
-/// and an outcome.
+/// Cards that are foreseen for an action: those of a player who joins, or of a machine with its owner and an outcome.
 pub(crate) const CARDS_OF_ACTION: u64 = 16;
 
 /// Why objects were not written or read.
@@ -179,6 +178,7 @@ impl<'a> Loaded<'a> {
             }
             PLAYER => {
                 let player = Player::decode(self.economy, self.sphere.cells(), bytes);
+                let player = player.filter(|player| u64::from(player.number) == id);
                 self.players.push(player.ok_or(corrupt("player", key))?);
             }
             OUTCOME => {
@@ -189,7 +189,7 @@ impl<'a> Loaded<'a> {
             WORLD => {
                 let mut reader = Reader(bytes);
                 self.counters = reader.u32().zip(reader.u64());
-                self.counters.ok_or(corrupt("counters", key))?;
+                self.counters.zip(reader.end()).ok_or(corrupt("counters", key))?;
             }
             _ => return Err(corrupt("kind of object", key)),
         }

@@ -7,7 +7,7 @@ use super::{Handle, binary, error, new_error, read_error};
 use crate::atoms;
 
 /// Ids that may be read on a normal scheduler, far below a millisecond.
-const MAX_IDS_AT_ONCE: usize = 256;
+const MAX_IDS_AT_ONCE: usize = 64;
 
 /// Gives a world the actions of `tick`, the next one to be executed.
 #[rustler::nif(schedule = "DirtyCpu")]
@@ -23,7 +23,6 @@ fn batch_error(env: Env, fault: BatchError) -> Term {
     match fault {
         BatchError::NoEconomy => error(env, atoms::no_economy()),
         BatchError::Busy => error(env, atoms::busy()),
-        BatchError::Full => error(env, atoms::out_of_memory()),
         BatchError::Corrupt(_) => error(env, atoms::corrupt_peer()),
         BatchError::Action(_) | BatchError::Early { .. } => {
             error(env, (atoms::invalid_batch(), fault.to_string()))
@@ -41,7 +40,7 @@ fn world_reserve<'a>(env: Env<'a>, handle: ResourceArc<Handle>, actions: usize) 
     }
 }
 
-/// At most 256 cells with what is on them: `{:ok, tick, [{kind, amount, machine | nil, owner, grant}]}`.
+/// At most 64 cells with what is on them: `{:ok, tick, [{kind, amount, machine | nil, owner, grant}]}`.
 #[rustler::nif]
 fn world_sites<'a>(env: Env<'a>, handle: ResourceArc<Handle>, ids: Vec<u32>) -> NifResult<Term<'a>> {
     if ids.len() > MAX_IDS_AT_ONCE {
