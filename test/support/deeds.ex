@@ -74,10 +74,15 @@ defmodule GamePlatform.Deeds do
 
   defp grant(by, id, to), do: %{"action" => "grant", "by" => by, "cell" => id, "player" => to}
 
-  # Belts are half of what there is.
+  # Sorters and dynamos need much around them to matter, so there are some more.
+  @built ~w(carry carry split sort sort cross store store store drive drive craft craft craft craft craft craft)
+
   defp build(economy, by, id) do
-    {does, kinds} = Enum.split_with(economy["prototypes"], &(&1["does"] in ~w(carry split sort cross store)))
-    prototype = Enum.random(if coin(0.5), do: does, else: kinds)
+    of = Enum.group_by(economy["prototypes"], & &1["does"])
+
+    does = Enum.random(@built)
+
+    prototype = Enum.random(of[does])
     at = %{"by" => by, "cell" => id}
 
     place =
