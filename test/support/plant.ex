@@ -104,7 +104,8 @@ defmodule GamePlatform.Plant do
   end
 
   defp towards(0), do: []
-  defp towards(n), do: Enum.to_list(div(n, abs(n))..n)
+  defp towards(n) when n > 0, do: Enum.to_list(1..n)
+  defp towards(n), do: Enum.to_list(-1..n//-1)
 
   @doc "Submits actions for the next tick, each as a tuple or a map, and advances it; all must be applied at once."
   def act(world, actions) do
