@@ -1,5 +1,7 @@
 //! The field as the tick under way leaves it: the rule has acted, and what actions and machines change comes on top.
 
+use shm::rows::Version;
+
 use super::yard::ByNumber;
 use crate::topology::Sphere;
 use crate::world::World;
@@ -68,5 +70,25 @@ impl<'a> Field<'a> {
             self.changes.into_iter().map(|(cell, (kind, amount))| (cell, kind, amount)).collect();
         changes.sort_unstable();
         changes
+    }
+}
+
+/// A row as the rule has left it.
+pub(crate) struct RowView<'a> {
+    world: &'a World,
+    row: u32,
+    version: Version,
+}
+
+impl<'a> Field<'a> {
+    /// A row without what actions and machines have changed in this tick.
+    pub fn row(&self, row: u32) -> RowView<'a> {
+        RowView { world: self.world, row, version: self.world.rows.current(row, self.tick + 1) }
+    }
+}
+
+impl RowView<'_> {
+    pub fn kind(&self, col: u32) -> u8 {
+        self.world.rows.code(self.row, self.version, col) & 7
     }
 }

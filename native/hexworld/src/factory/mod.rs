@@ -9,6 +9,7 @@
 
 mod actions;
 mod batch;
+mod bits;
 mod bodies;
 mod bytes;
 mod claims;
@@ -19,6 +20,7 @@ mod phases;
 mod player;
 mod read;
 mod store;
+mod watch;
 mod yard;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -32,12 +34,13 @@ use crate::topology::Sphere;
 use batch::Op;
 pub(crate) use batch::{Action, decode};
 pub(crate) use field::Field;
-use machine::{IDLE, Machine, State};
+use machine::Machine;
 use moves::Moves;
 use phases::Phases;
 use player::Player;
 pub(crate) use store::{CARDS_OF_ACTION, StoreError};
-use yard::{ByNumber, Owner, Spot, Yard};
+use watch::Watch;
+use yard::{ByNumber, Owner, Yard};
 
 /// The working copy of a world's objects.
 #[derive(Debug)]
@@ -55,8 +58,7 @@ pub(crate) struct Factory {
     playing: BTreeSet<(u64, u32)>,
     /// Outcomes of the world so far.
     seq: u64,
-    /// Machines by the rows that they feel: where fires are or what they take comes from.
-    rows: ByNumber<u32, Vec<u32>>,
+    watch: Watch,
     /// Cells whose change the machines have yet to notice.
     unnoticed: Vec<u32>,
     changed: Changed,
@@ -85,7 +87,7 @@ impl Factory {
             names: HashMap::new(),
             playing: BTreeSet::new(),
             seq: 0,
-            rows: ByNumber::default(),
+            watch: Watch::default(),
             unnoticed: Vec::new(),
             changed: Changed::default(),
         }
@@ -155,8 +157,8 @@ impl Factory {
     /// for it may find something.
     fn notice_field(&mut self, acted: &[u32], field: &Field) {
         let mut looks: Vec<u32> = Vec::new();
-        for row in acted {
-            looks.extend(self.rows.get(row).into_iter().flatten());
+        for &row in acted {
+            self.watch.acted(row, &field.row(row), self.economy.fire, &self.yard, &mut looks);
         }
         let unnoticed = std::mem::take(&mut self.unnoticed);
         for &cell in unnoticed.iter().chain(field.changed(0)) {
@@ -169,8 +171,7 @@ impl Factory {
     }
 
     fn notice(&mut self, n: u32, field: &Field) {
-        let spot = self.yard.spot(n);
-        if self.waits_for_field(spot) {
+        if self.yard.waits(n) {
             self.yard.wake(n);
         }
         let Some(fire) = self.economy.fire else { return };
@@ -184,15 +185,6 @@ impl Factory {
             self.yard.wake(n);
             self.yard.wake_around(n);
         }
-    }
-
-    /// Whether what lies around a machine is all that it may lack.
-    fn waits_for_field(&self, spot: &Spot) -> bool {
-        let State::Craft(craft) = &spot.machine.state else { return false };
-        craft.recipe(&self.economy).is_some_and(|recipe| match recipe.field {
-            Some(_) => craft.progress == recipe.time,
-            None => recipe.harvest.is_some() && craft.progress == IDLE,
-        })
     }
 
     /// Has the machines look again that care whose a cell is: those beside it, and those beside these.
@@ -212,9 +204,7 @@ impl Factory {
     /// Sets a machine up on an owned cell that has none.
     fn set_up(&mut self, cell: u32, machine: Machine, owner: Owner) -> u32 {
         let n = self.yard.put(self.sphere, cell, machine, owner);
-        for row in self.felt_rows(n) {
-            self.rows.entry(row).or_default().push(n);
-        }
+        self.watch.add(&self.economy, self.sphere, n, self.yard.spot(n));
         self.unnoticed.push(cell);
         self.changed.removed.remove(&cell);
         self.yard.stir(n);
@@ -223,29 +213,10 @@ impl Factory {
 
     /// Takes a machine away for good.
     fn tear_down(&mut self, n: u32) {
-        for row in self.felt_rows(n) {
-            if let Some(list) = self.rows.get_mut(&row) {
-                list.retain(|&other| other != n);
-            }
-        }
+        self.watch.remove(&self.economy, self.sphere, n, self.yard.spot(n));
         self.yard.wake_around(n);
         if let Some(spot) = self.yard.take(n) {
             self.changed.removed.insert(spot.cell);
         }
-    }
-
-    /// The rows whose changes a machine feels: its own, and those around if they matter to it.
-    fn felt_rows(&self, n: u32) -> Vec<u32> {
-        let spot = self.yard.spot(n);
-        let prototype = spot.machine.prototype;
-        let mut rows = vec![self.sphere.site(spot.cell).row];
-        let known = &self.economy.prototypes[usize::from(prototype)];
-        let mut recipes = self.economy.recipes_at(prototype);
-        if known.burns || recipes.any(|(_, recipe)| recipe.harvest.is_some() || recipe.field.is_some()) {
-            rows.extend(spot.around.iter().map(|&cell| self.sphere.site(cell).row));
-            rows.sort_unstable();
-            rows.dedup();
-        }
-        rows
     }
 }

@@ -3,7 +3,7 @@
 
 use super::field::Field;
 use super::machine::{Craft, IDLE, KEPT, NOBODY, State};
-use super::yard::{ByNumber, Owner, Spot, Yard};
+use super::yard::{ByNumber, Owner, Role, Spot, Yard};
 use crate::ruleset::{Economy, Recipe};
 
 /// Most dynamos that drive a machine.
@@ -49,6 +49,9 @@ impl Phases<'_, '_> {
     fn light(&mut self) {
         for at in 0..self.yard.active.len() {
             let n = self.yard.active[at];
+            if self.yard.role(n) != Role::Drive {
+                continue;
+            }
             let spot = self.yard.spot(n);
             let State::Drive(fuel) = spot.machine.state else { continue };
             let mut fuel = fuel;
@@ -84,6 +87,9 @@ impl Phases<'_, '_> {
     fn work(&mut self) {
         for at in 0..self.yard.active.len() {
             let n = self.yard.active[at];
+            if self.yard.role(n) != Role::Craft {
+                continue;
+            }
             let spot = self.yard.spot(n);
             let Some(&craft) = self.working(spot) else { continue };
             let mut craft = craft;
@@ -141,33 +147,48 @@ impl Phases<'_, '_> {
         for (machine, cell) in self.grants() {
             self.grant(machine, cell);
         }
-        for at in 0..self.yard.active.len() {
-            let n = self.yard.active[at];
-            let spot = self.yard.spot(n);
-            let State::Craft(craft) = &spot.machine.state else { continue };
-            let Some(recipe) = craft.recipe(self.economy) else { continue };
-            if spot.halted || craft.progress != IDLE || recipe.harvest.is_some() || !craft.can_start(recipe) {
-                continue;
-            }
-            let mut craft = *craft;
-            for (have, &(_, need)) in craft.inputs.iter_mut().zip(&recipe.inputs) {
-                *have -= need;
-            }
-            craft.progress = 0;
-            self.yard.spot_mut(n).machine.state = State::Craft(craft);
-            self.yard.stir(n);
-        }
     }
 
-    /// Who gets what of the field: each asked cell grants one machine, in an order that turns with the ticks.
+    /// Begins a craft that is idle and lacks nothing.
+    fn begin(&mut self, n: u32) {
+        let spot = self.yard.spot(n);
+        let State::Craft(craft) = &spot.machine.state else { return };
+        let Some(recipe) = craft.recipe(self.economy) else { return };
+        if spot.halted || craft.progress != IDLE || recipe.harvest.is_some() || !craft.can_start(recipe) {
+            return;
+        }
+        let mut craft = *craft;
+        for (have, &(_, need)) in craft.inputs.iter_mut().zip(&recipe.inputs) {
+            *have -= need;
+        }
+        craft.progress = 0;
+        self.yard.spot_mut(n).machine.state = State::Craft(craft);
+        self.yard.stir(n);
+    }
+
+    /// Who gets what of the field: each asked cell grants one machine, in an order that turns with the ticks. Crafts
+    /// that need nothing of it begin.
     fn grants(&mut self) -> Vec<(u32, u32)> {
         let mut asked: ByNumber<u32, Vec<Ask>> = ByNumber::default();
         for at in 0..self.yard.active.len() {
             let n = self.yard.active[at];
-            let Some((cell, side)) = self.ask(self.yard.spot(n)) else { continue };
-            asked.entry(cell).or_default().push(Ask { machine: n, side });
-            // It may be refused, and asks again.
-            self.yard.wake(n);
+            if self.yard.role(n) != Role::Craft {
+                continue;
+            }
+            let spot = self.yard.spot(n);
+            let State::Craft(craft) = &spot.machine.state else { continue };
+            let Some(recipe) = self.waits_for_field(spot, craft) else {
+                self.yard.set_waits(n, false);
+                self.begin(n);
+                continue;
+            };
+            let asks = self.ask(spot, recipe);
+            self.yard.set_waits(n, asks.is_none());
+            if let Some((cell, side)) = asks {
+                asked.entry(cell).or_default().push(Ask { machine: n, side });
+                // It may be refused, and asks again.
+                self.yard.wake(n);
+            }
         }
         let first = (self.tick % 7) as u8;
         let after = |side: u8| (side + 7 - first) % 7;
@@ -179,16 +200,21 @@ impl Phases<'_, '_> {
             .collect()
     }
 
-    /// The cell that a machine asks, and where it stands seen from there. One that waits for the field and finds no
-    /// cell is woken when the field around it changes.
-    fn ask(&self, spot: &Spot) -> Option<(u32, u8)> {
-        let State::Craft(craft) = &spot.machine.state else { return None };
+    /// The recipe of a machine that lacks nothing but something of the field.
+    fn waits_for_field(&self, spot: &Spot, craft: &Craft) -> Option<&Recipe> {
         let recipe = craft.recipe(self.economy).filter(|_| !spot.halted)?;
+        let waits = match recipe.field {
+            Some(_) => craft.progress == recipe.time,
+            None => recipe.harvest.is_some() && craft.progress == IDLE && craft.out < KEPT,
+        };
+        waits.then_some(recipe)
+    }
+
+    /// The cell that such a machine asks, and where it stands seen from there. One that finds no cell is woken when
+    /// the field around it changes.
+    fn ask(&self, spot: &Spot, recipe: &Recipe) -> Option<(u32, u8)> {
         let around = || [(spot.cell, ITSELF)].into_iter().chain(spot.around.into_iter().zip(spot.back));
         if let Some(change) = &recipe.field {
-            if craft.progress != recipe.time {
-                return None;
-            }
             let fits = |&(cell, _): &(u32, u8)| {
                 self.field.kind(cell) == change.from && self.is_mine(spot.owner.owner, cell)
             };
@@ -199,9 +225,6 @@ impl Phases<'_, '_> {
             return Some((spot.around[front], spot.back[front])).filter(fits);
         }
         let kind = recipe.harvest?;
-        if craft.progress != IDLE || craft.out + 1 > KEPT {
-            return None;
-        }
         let least = match self.economy.harvest_of(kind) {
             Some(harvest) if harvest.free => 0,
             _ if recipe.last => 1,
@@ -244,6 +267,8 @@ impl Phases<'_, '_> {
         }
         self.yard.spot_mut(n).machine.state = State::Craft(craft);
         self.yard.stir(n);
+        // One that has changed the field begins anew.
+        self.begin(n);
     }
 }
 

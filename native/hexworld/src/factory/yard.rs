@@ -9,7 +9,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use shm::cards::Card;
 
-use super::machine::{Machine, NOBODY};
+use super::bits::Bits;
+use super::machine::{Machine, NOBODY, State};
 use crate::topology::Sphere;
 
 /// Cells and players are numbers that nobody can choose freely enough to make them collide: a multiplication is
@@ -72,11 +73,8 @@ pub(crate) struct Spot {
     pub hot: bool,
     /// A dynamo that drives in this tick.
     pub on: bool,
-    dirty: bool,
     /// Sides from which it is offered something in this tick.
     pub offered: u8,
-    in_active: bool,
-    in_next: bool,
     /// Where it is kept.
     pub card: Option<Card>,
 }
@@ -86,14 +84,24 @@ pub(crate) struct Spot {
 pub(crate) struct Yard {
     spots: Vec<Option<Spot>>,
     vacant: Vec<u32>,
-    /// Vacated in this tick: lists may still name them.
-    vacated: Vec<u32>,
     at: ByNumber<u32, u32>,
-    /// Machines to look at in this tick, and in the next.
+    roles: Vec<Role>,
+    /// Machines to look at in this tick, in no order that matters, and those to look at in the next.
     pub active: Vec<u32>,
-    next: Vec<u32>,
+    is_active: Bits,
+    next: Bits,
     under_way: bool,
-    dirty: Vec<u32>,
+    dirty: Bits,
+    /// Those that found nothing in the field.
+    waits: Bits,
+}
+
+/// What the phases ask a machine for: told here, since most are asked in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Craft,
+    Drive,
+    Other,
 }
 
 impl Yard {
@@ -120,6 +128,7 @@ impl Yard {
     pub fn put(&mut self, sphere: Sphere, cell: u32, machine: Machine, owner: Owner) -> u32 {
         let n = self.vacant.pop().unwrap_or_else(|| {
             self.spots.push(None);
+            self.roles.push(Role::Other);
             self.spots.len() as u32 - 1
         });
         let around: [u32; 6] = std::array::from_fn(|side| sphere.neighbour(cell, side as u8).unwrap_or(cell));
@@ -130,6 +139,11 @@ impl Yard {
                 self.spot_mut(beside[side]).beside[usize::from(back[side])] = n;
             }
         }
+        self.roles[n as usize] = match machine.state {
+            State::Craft(_) => Role::Craft,
+            State::Drive(_) => Role::Drive,
+            _ => Role::Other,
+        };
         let (halted, hot) = (false, false);
         self.spots[n as usize] = Some(Spot {
             cell,
@@ -141,14 +155,29 @@ impl Yard {
             halted,
             hot,
             on: false,
-            dirty: false,
             offered: 0,
-            in_active: false,
-            in_next: false,
             card: None,
         });
         self.at.insert(cell, n);
         n
+    }
+
+    #[inline]
+    pub fn role(&self, n: u32) -> Role {
+        self.roles[n as usize]
+    }
+
+    /// Whether a machine is to look again when the field around it changes.
+    pub fn waits(&self, n: u32) -> bool {
+        self.waits.has(n)
+    }
+
+    pub fn set_waits(&mut self, n: u32, waits: bool) {
+        if waits {
+            self.waits.add(n);
+        } else {
+            self.waits.remove(n);
+        }
     }
 
     /// Takes a machine away.
@@ -160,34 +189,26 @@ impl Yard {
                 self.spot_mut(spot.beside[side]).beside[usize::from(spot.back[side])] = NOBODY;
             }
         }
-        self.vacated.push(n);
+        for bits in [&mut self.is_active, &mut self.next, &mut self.dirty, &mut self.waits] {
+            bits.remove(n);
+        }
+        self.vacant.push(n);
         Some(spot)
     }
 
     /// Has a machine looked at in the rest of this tick and in the next one.
     #[inline]
     pub fn wake(&mut self, n: u32) {
-        let under_way = self.under_way;
-        let spot = self.spot_mut(n);
-        let (now, then) = (under_way && !spot.in_active, !spot.in_next);
-        spot.in_active |= now;
-        spot.in_next = true;
-        if now {
+        self.next.add(n);
+        if self.under_way && self.is_active.add(n) {
             self.active.push(n);
-        }
-        if then {
-            self.next.push(n);
         }
     }
 
     /// Notes that a machine has changed in a way that its neighbours do not see.
     #[inline]
     pub fn touch(&mut self, n: u32) {
-        let spot = self.spot_mut(n);
-        if !spot.dirty {
-            spot.dirty = true;
-            self.dirty.push(n);
-        }
+        self.dirty.add(n);
         self.wake(n);
     }
 
@@ -210,39 +231,21 @@ impl Yard {
     pub fn begin(&mut self) {
         self.under_way = true;
         self.active.clear();
-        std::mem::swap(&mut self.active, &mut self.next);
-        let spots = &mut self.spots;
-        self.active.retain(|&n| match &mut spots[n as usize] {
-            Some(spot) => {
-                (spot.in_active, spot.in_next) = (true, false);
-                true
-            }
-            None => false,
-        });
+        std::mem::swap(&mut self.is_active, &mut self.next);
+        self.next.clear();
+        self.is_active.list(&mut self.active);
     }
 
     /// Ends what machines do by themselves: whom they wake from now on is for the next tick.
     pub fn end(&mut self) {
         self.under_way = false;
-        for n in 0..self.active.len() {
-            let index = self.active[n];
-            self.spot_mut(index).in_active = false;
-        }
     }
 
     /// The machines that have changed in this tick, of which none is dirty then.
     pub fn take_dirty(&mut self) -> Vec<u32> {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        let spots = &mut self.spots;
-        dirty.retain(|&n| match &mut spots[n as usize] {
-            Some(spot) => {
-                spot.dirty = false;
-                true
-            }
-            None => false,
-        });
-        // No list names them any more.
-        self.vacant.append(&mut self.vacated);
+        let mut dirty = Vec::new();
+        self.dirty.list(&mut dirty);
+        self.dirty.clear();
         dirty
     }
 }
