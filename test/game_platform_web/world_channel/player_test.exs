@@ -159,6 +159,16 @@ defmodule GamePlatformWeb.WorldChannel.PlayerTest do
     end)
   end
 
+  test "who has just joined is answered who they are, before the first tick that knows them", %{game: game} do
+    slow = Module.concat(game, Slow)
+    opts = [name: slow, frequency: 16, ups: 1, backend: :nif, edge: [port: 0, jwt_secret: @secret]]
+    start_supervised!({GamePlatform, opts}, id: slow)
+    {:ok, port} = GamePlatform.port(slow)
+    {client, %{"home" => home, "you" => you}} = device(port, "ann")
+    assert {:ok, %{"name" => "ann", "home" => ^home} = again, _} = Client.ask(client, "player", %{})
+    assert again["inventory"] == you["inventory"]
+  end
+
   test "a name that is too long watches", %{port: port} do
     assert {_, %{"home" => nil, "you" => nil, "message" => message}} = device(port, String.duplicate("x", 65))
     assert message =~ "64 bytes"

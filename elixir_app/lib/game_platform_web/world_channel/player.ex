@@ -58,11 +58,18 @@ defmodule GamePlatformWeb.WorldChannel.Player do
 
   defp answer(reply), do: reply |> Enum.reject(fn {_, value} -> value == nil end) |> Map.new()
 
-  def you(%{assigns: %{game: game, player: player}}) do
-    case Multiplayer.player(game, player) do
-      {:ok, you} -> {:ok, you}
+  def you(%{assigns: %{game: game, player: player, position: position}}) do
+    you =
+      case Multiplayer.player(game, player) do
+        # In the world from the next tick on.
+        {:error, :unknown_player} when position != nil -> Multiplayer.enter(game, player)
+        answer -> answer
+      end
+
+    case you do
+      {:ok, %{} = you} -> {:ok, you}
       {:error, :not_running} -> {:error, %{reason: @restarting}}
-      {:error, _} -> {:error, %{reason: "this world has no players, or you are not one"}}
+      _ -> {:error, %{reason: "this world has no players, or you are not one"}}
     end
   end
 
