@@ -96,7 +96,7 @@ defmodule GamePlatform.Compute.ActionsTest do
           {%{"cell" => 1.0}, "cell is 1.0, expected"},
           {%{"cell" => "7"}, ~s(cell is "7", expected)},
           {%{"cell" => [1]}, "cell is a list, expected"},
-          {%{"cell" => %{}}, "cell is a map, expected"},
+          {%{"cell" => %{}}, "cell is an object, expected"},
           {%{"cell" => Integer.pow(10, 1_000)}, "cell is a number of more than 64 bits, expected"},
           {%{"prototype" => "rocket"}, ~s(prototype is "rocket", expected a machine: belt, fork, sieve)},
           {%{"prototype" => nil}, "prototype is null, expected a machine"},

@@ -75,7 +75,7 @@ defmodule GamePlatform.Compute.Actions do
     end
   end
 
-  def check(_, other), do: {:refused, nil, :bad_action, "the action is #{shown(other)}, expected a map"}
+  def check(_, other), do: {:refused, nil, :bad_action, "the action is #{shown(other)}, expected an object"}
 
   @doc "The id to answer with, if there is one that can be."
   @spec shown_id(term) :: String.t() | nil
@@ -236,6 +236,6 @@ defmodule GamePlatform.Compute.Actions do
   defp shown(text) when is_binary(text) and byte_size(text) <= @shown_bytes, do: inspect(text)
   defp shown(text) when is_binary(text), do: "a string of #{byte_size(text)} bytes"
   defp shown(list) when is_list(list), do: "a list"
-  defp shown(map) when is_map(map), do: "a map"
+  defp shown(map) when is_map(map), do: "an object"
   defp shown(_), do: "a term"
 end
