@@ -329,7 +329,7 @@ defmodule GamePlatform.ComputeTest do
       on_exit(fn -> File.rm(path) end)
 
       for {text, line, reason} <- [
-            {"beat = 16\nkind = [\n  { name = \"rock\", ripe = 0, cap = 9 },\n]", 3, "1..=65535"},
+            {"beat = 16\nkind = [\n  { name = \"rock\", ripe = 0, cap = 9 },\n]", 3, "1..65535"},
             {"beat = 16\n\nkinds = []", 3, "unknown key"},
             {"beat = ", 1, ""},
             {"beat = 16\n\xff", 2, "UTF-8"}

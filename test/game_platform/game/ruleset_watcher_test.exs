@@ -52,7 +52,7 @@ defmodule GamePlatform.Game.Factory.RulesetWatcherTest do
       end)
 
     assert log =~
-             "ruleset #{path}:13:29: expected an integer in 1..=65535, found 40000000; no new world can use it"
+             "ruleset #{path}:13:29: expected an integer in 1..65535, found 40000000; no new world can use it"
 
     assert logged("[warning]", fn -> File.rm!(path) end) =~
              "ruleset #{path}: no such file or directory; no new world"

@@ -172,7 +172,7 @@ impl<'a> Value<'a> {
             Ok(n) if range.contains(&n) => Ok(n),
             _ => fault(
                 self.at.clone(),
-                format!("expected an integer in {}..={}, found {integer}", range.start(), range.end()),
+                format!("expected an integer in {}..{}, found {integer}", range.start(), range.end()),
             ),
         }
     }

@@ -135,7 +135,7 @@ fn condition(table: &Table, kinds: &[Kind], counters: &[Counter]) -> Read<Condit
         None => (16, 0),
         Some(value) => match value.list()?.as_slice() {
             [n, r] => (n.integer(1..=16)? as u8, r.integer(0..=3)? as u8),
-            _ => return fault(value.at, "chance must be [n, r] with n in 1..=16 and r in 0..=3"),
+            _ => return fault(value.at, "chance must be [n, r] with n in 1..16 and r in 0..3"),
         },
     };
     Ok(Condition {
@@ -174,7 +174,7 @@ fn check_sums(table: &Table, grow: &[Grow]) -> Read<()> {
         if least < -128 || most > 127 {
             return fault(
                 table.need("grow")?.at,
-                format!("the adds of clauses 1-4 and of 5-8 must stay in -128..=127, found {least}..={most}"),
+                format!("the adds of clauses 1-4 and of 5-8 must stay in -128..127, found {least}..{most}"),
             );
         }
     }
