@@ -14,7 +14,8 @@ defmodule GamePlatform.Multiplayer do
   Worlds whose ruleset has no economy have no players: they can be watched.
 
   The `game` of all functions is the name of the instance; `{:error, :not_running}` is the answer while its world is
-  being started.
+  being started. What has no room for an error is false then: `owned?/2`, `may_use?/3`; and `connected/1` is empty
+  while there is no instance.
   """
 
   alias GamePlatform.{Compute, Instance}
@@ -83,7 +84,7 @@ defmodule GamePlatform.Multiplayer do
   end
 
   defp check(game, player, action) do
-    name = if is_map(action), do: action[:action] || action["action"]
+    name = if is_map(action) and not is_struct(action), do: action[:action] || action["action"]
 
     cond do
       name == "join" ->
