@@ -78,7 +78,7 @@ defmodule GamePlatform.BotsTest do
   test "walks and actions that are refused end with the code", context do
     {_, url} = server(context, frequency: 8, ups: 100)
     tally = Tally.new()
-    {:ok, player} = Player.enter(url, nil, tally)
+    {:ok, player} = Player.enter(url, [], tally)
     home = player.home
     {:ok, player} = Player.act(player, "claim", %{cell: home})
     {"already_yours", player} = Player.act(player, "claim", %{cell: home})

@@ -77,7 +77,7 @@ defmodule GamePlatform.Bots do
   end
 
   defp server(%{token: token, server: options}) do
-    case Client.connect(@default_url, token) do
+    case Client.connect(@default_url, token(token)) do
       {:ok, client} ->
         Client.close(client)
         {:ok, @default_url, nil}
@@ -92,7 +92,9 @@ defmodule GamePlatform.Bots do
 
   defp drive(opts, url, server) do
     now = now_ms()
-    state = %{opts: opts, url: url, server: server, tally: Tally.new(), bots: %{}, began: now}
+    # As guests they are the same players when they come back.
+    secret = Base.encode16(:crypto.strong_rand_bytes(12))
+    state = %{opts: opts, url: url, server: server, tally: Tally.new(), bots: %{}, began: now, secret: secret}
     Enum.each(1..opts.players, &send(self(), {:start_bot, &1}))
     state = loop(state, now + opts.every_ms, now + opts.ms)
     report = report(state)
@@ -122,13 +124,17 @@ defmodule GamePlatform.Bots do
     end
   end
 
+  defp token(nil), do: []
+  defp token(token), do: [token: token]
+
   defp start(%{opts: opts, url: url, tally: tally} = state, number) do
     # A process of its own: a connection belongs to who made it.
-    {pid, monitor} = spawn_monitor(fn -> exit({:shutdown, Bot.run(number, url, opts.token, tally)}) end)
+    params = [{:guest, "#{state.secret}-#{number}"} | token(opts.token)]
+    {pid, monitor} = spawn_monitor(fn -> exit({:shutdown, Bot.run(number, url, params, tally)}) end)
     put_in(state.bots[monitor], {pid, number})
   end
 
-  # It comes again, as a new guest or the same player, and goes on.
+  # It comes again, as the same player, and goes on.
   defp ended(state, monitor, reason) do
     case Map.pop(state.bots, monitor) do
       {{_, number}, bots} ->

@@ -5,6 +5,9 @@ defmodule GamePlatformWeb.UserSocket do
   With a secret (`JWT_SECRET`), a client shows a token, signed with it (HS256): in the header `Authorization: Bearer`,
   as the parameter `token`, or as the `authToken` of `phoenix.js` 1.8. It must have an `exp`; its `sub` is the player's
   id. Without a secret everybody may connect, as a guest, and the server listens on the loopback interface only.
+
+  A guest who shows the parameter `guest`, a secret of its own of 16 to 128 bytes, comes back as the same player;
+  without it every connection is a new one.
   """
 
   use GamePlatform.Socket
@@ -17,13 +20,17 @@ defmodule GamePlatformWeb.UserSocket do
   def connect(params, socket, info) do
     case socket.assigns[:jwt] do
       nil ->
-        {:ok, assign(socket, :player, "guest-" <> random())}
+        with {:ok, guest} <- guest(params), do: {:ok, assign(socket, :player, guest)}
 
       %{secret: secret} = jwt ->
         with {:ok, token} <- token(info.headers, params),
-             {:ok, claims} <- Token.verify(token, secret.(), issuer: jwt[:issuer]) do
-          {:ok, assign(socket, :player, claims["sub"] || "guest-" <> random())}
+             {:ok, claims} <- Token.verify(token, secret.(), issuer: jwt[:issuer]),
+             {:ok, player} <- if(sub = claims["sub"], do: {:ok, sub}, else: guest(params)) do
+          {:ok, assign(socket, :player, player)}
         else
+          {:error, sentence} when is_binary(sentence) ->
+            {:error, sentence}
+
           {:error, :missing_token} ->
             {:error,
              "a token is needed: send it as the parameter token or in the header Authorization: Bearer"}
@@ -33,6 +40,15 @@ defmodule GamePlatformWeb.UserSocket do
         end
     end
   end
+
+  # Others see the name, so it does not tell the secret.
+  defp guest(%{"guest" => secret}) when is_binary(secret) and byte_size(secret) in 16..128,
+    do: {:ok, guest_name(:crypto.hash(:sha256, "game_platform guest " <> secret))}
+
+  defp guest(%{"guest" => _}), do: {:error, "guest is a secret of 16 to 128 bytes that you have chosen"}
+  defp guest(_), do: {:ok, guest_name(:crypto.strong_rand_bytes(8))}
+
+  defp guest_name(<<bytes::binary-size(8), _::binary>>), do: "guest-" <> Base.encode16(bytes, case: :lower)
 
   @impl true
   def id(socket), do: "player:" <> socket.assigns.player
@@ -53,6 +69,4 @@ defmodule GamePlatformWeb.UserSocket do
 
   defp describe({reason, _}), do: describe(reason)
   defp describe(reason), do: reason |> Atom.to_string() |> String.replace("_", " ")
-
-  defp random, do: Base.encode16(:crypto.strong_rand_bytes(6), case: :lower)
 end

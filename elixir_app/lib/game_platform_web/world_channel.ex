@@ -13,7 +13,7 @@ defmodule GamePlatformWeb.WorldChannel do
   the others are answered with an error. When much waits for clients a keyframe comes later too, and the answer to a
   join may be without it.
 
-  Who joins enters the world as a player, if its ruleset has an economy; the answer has `home`, `position` and in `you`
+  Who joins without `{"watch": true}` enters the world as a player, if its ruleset has an economy; the answer has `home`, `position` and in `you`
   what `player` is answered with, all null for one who only watches. `action` is one action of the player
   (`docs/channels.md`), answered with what `GamePlatform.Multiplayer.submit/3` says; what becomes of it is pushed to all
   channels of the player as `outcome`. `player` asks for the present state of the player, `cell` for a cell
@@ -50,6 +50,7 @@ defmodule GamePlatformWeb.WorldChannel do
 
     with {:ok, world} <- GamePlatform.world(game),
          %{ups: _} = stats <- GamePlatform.stats(game),
+         socket = assign(socket, :watch, params["watch"] == true),
          {:ok, %{home: home} = player, socket} <- Player.enter(socket),
          area = if(world.cells <= @most_cells, do: :all, else: area!(world, home || @home, @radius)),
          socket =

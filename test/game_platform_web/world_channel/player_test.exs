@@ -23,7 +23,7 @@ defmodule GamePlatformWeb.WorldChannel.PlayerTest do
 
   defp device(port, name) do
     {:ok, token} = Token.sign(%{sub: name, exp: System.system_time(:second) + 60}, @secret)
-    {:ok, client} = Client.connect("ws://127.0.0.1:#{port}/socket/websocket", token)
+    {:ok, client} = Client.connect("ws://127.0.0.1:#{port}/socket/websocket", token: token)
     {:ok, world, client} = Client.join(client)
     {client, world}
   end

@@ -125,7 +125,7 @@ export function connect(options: LinkOptions, listener: LinkListener): Link {
   };
 
   const open = () => {
-    const joined = socket.channel(`world:${options.world}`, { binary: !longPoll });
+    const joined = socket.channel(`world:${options.world}`, { binary: !longPoll, watch: true });
     channel = joined;
     joined.on("keyframe", receive);
     joined.on("diff", receive);

@@ -22,9 +22,9 @@ defmodule GamePlatform.Bots.Bot do
   defstruct [:player, :plan, :number, turns: 0, trail: []]
 
   @doc "Plays until the connection ends; returns why."
-  @spec run(pos_integer, String.t(), String.t() | nil, Tally.t()) :: String.t()
-  def run(number, url, token, tally) do
-    case Player.enter(url, token, tally) do
+  @spec run(pos_integer, String.t(), keyword, Tally.t()) :: String.t()
+  def run(number, url, params, tally) do
+    case Player.enter(url, params, tally) do
       {:ok, player} -> play(%__MODULE__{player: player, number: number})
       {:error, reason} -> reason
     end

@@ -16,11 +16,11 @@ defmodule GamePlatform.Bots.Client do
   @type t :: %__MODULE__{}
   @type reply :: {:ok | :error, map, t}
 
-  @doc "Connects to a URL such as `ws://127.0.0.1:4000/socket/websocket`; `{:error, sentence}` if that is not possible."
-  @spec connect(String.t(), String.t() | nil) :: {:ok, t} | {:error, String.t()}
-  def connect(url, token \\ nil) do
+  @doc "Connects, with parameters such as `token:`, to a URL such as `ws://127.0.0.1:4000/socket/websocket`; `{:error, sentence}` if that is not possible."
+  @spec connect(String.t(), keyword) :: {:ok, t} | {:error, String.t()}
+  def connect(url, params \\ []) do
     with {:ok, host, port, path} <- parse(url) do
-      query = URI.encode_query([vsn: "2.0.0"] ++ if(token, do: [token: token], else: []))
+      query = URI.encode_query([{:vsn, "2.0.0"} | params])
 
       case WebSocket.connect(host, port, path <> "?" <> query) do
         {:ok, ws} -> {:ok, %__MODULE__{ws: ws, sent: now_ms()}}

@@ -24,9 +24,9 @@ defmodule GamePlatform.Bots.Player do
   @outcome_ms 15_000
 
   @doc "Connects and joins."
-  @spec enter(String.t(), String.t() | nil, Tally.t()) :: {:ok, t} | {:error, String.t()}
-  def enter(url, token, tally) do
-    with {:ok, client} <- Client.connect(url, token), do: join(client, tally, @joins)
+  @spec enter(String.t(), keyword, Tally.t()) :: {:ok, t} | {:error, String.t()}
+  def enter(url, params, tally) do
+    with {:ok, client} <- Client.connect(url, params), do: join(client, tally, @joins)
   end
 
   # On the same connection it is the same guest.

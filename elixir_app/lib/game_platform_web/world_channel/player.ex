@@ -12,7 +12,9 @@ defmodule GamePlatformWeb.WorldChannel.Player do
   @where_ms 1_000
   @restarting "the world is being started: send it again in a moment"
 
-  # What a join is answered beside the field. A name that no player can have watches.
+  # What a join is answered beside the field. A name that no player can have watches, and who wants to.
+  def enter(%{assigns: %{watch: true}} = socket), do: {:ok, watcher(nil), assign(socket, :position, nil)}
+
   def enter(%{assigns: %{game: game, player: name}} = socket) do
     with :ok <- follow(socket),
          {:ok, %{home: home, position: position} = you} <- Multiplayer.enter(game, name) do
