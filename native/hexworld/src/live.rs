@@ -29,7 +29,8 @@ impl World {
     }
 
     /// Makes room for what that many actions may make, and says how many segments came to be. Very many actions,
-    /// machines and deeds under way may need more: after [`WriteError::Full`] it makes at least one, and the world is advanced again.
+    /// machines and deeds under way may need more: after [`WriteError::Full`] it makes at least one, and the world is
+    /// advanced again.
     pub fn reserve(&self, actions: usize) -> Result<usize, NewWorldError> {
         let Some(cards) = &self.cards else { return Ok(0) };
         let mut made = 0;
