@@ -288,3 +288,27 @@ fn random_actions_do_and_are_refused_most_things() {
     assert!(codes.len() >= 12 && codes[&0] > 300, "{codes:?}");
     assert!(machines > 80, "{machines} machines");
 }
+
+/// A fire in which a machine was placed goes out by the rule, and the machine notices.
+#[test]
+fn a_machine_placed_in_a_fire_goes_on_when_it_is_out() {
+    let mut ruleset = still_ruleset();
+    let out = "beat = 16\nkind = [{ name = \"rock\", ripe = 1, cap = 9 }, { name = \"ember\", ripe = 2, cap = 9, spent = \"rock\" }]\n\
+               grow = [{ of = [\"ember\"], add = -1 }]\n";
+    let economy = ruleset.economy.take();
+    let burning = hexworld::Ruleset::parse(out).unwrap();
+    let kind = |name: &str| burning.kinds.iter().position(|kind| kind.name == name).unwrap() as u8;
+    let (rock, ember) = (kind("rock"), kind("ember"));
+    // The fire is the kind that goes out; what harvests other kinds has none.
+    let economy = economy.map(|mut economy| {
+        economy.fire = Some(ember);
+        economy.harvests.retain(|harvest| harvest.kind == rock);
+        economy
+    });
+    let ruleset = hexworld::Ruleset { economy, ..burning };
+    let at = (0, 0);
+    let plant = Plant::with(ruleset, &[(at, "ember", 1), ((1, 0), "ember", 1)]);
+    plant.build(&[(at, "extractor", 0, "dig_stone"), ((0, 1), "furnace", 0, "smelt_iron")]);
+    plant.run(400);
+    assert!(plant.counters(at)[0] >= 3, "{:?}", plant.counters(at));
+}

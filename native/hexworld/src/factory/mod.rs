@@ -179,6 +179,9 @@ impl Factory {
         let burns = self.economy.prototypes[usize::from(spot.machine.prototype)].burns;
         let halted = field.kind(spot.cell) == fire;
         let hot = burns && spot.around.iter().any(|&cell| field.kind(cell) == fire);
+        if halted || hot {
+            self.watch.burns(&self.economy, self.sphere, n, spot);
+        }
         if (halted, hot) != (spot.halted, spot.hot) {
             let spot = self.yard.spot_mut(n);
             (spot.halted, spot.hot) = (halted, hot);

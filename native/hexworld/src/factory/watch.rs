@@ -34,7 +34,7 @@ impl Watch {
         let takes = takes(economy, spot);
         for (at, site) in sites.enumerate() {
             let row = self.rows.entry(site.row).or_default();
-            if at == 0 || burns(economy, spot) {
+            if at == 0 || has_fire(economy, spot) {
                 row.hearths.push(Hearth { col: site.col, machine: n, burning: false });
             }
             if takes && row.takers.last() != Some(&n) {
@@ -53,13 +53,22 @@ impl Watch {
         }
     }
 
+    /// A machine feels a fire: it is to look when any of the cells acts by which it may have gone out.
+    pub fn burns(&mut self, economy: &Economy, sphere: Sphere, n: u32, spot: &Spot) {
+        for cell in cells(economy, spot) {
+            if let Some(row) = self.rows.get_mut(&sphere.site(cell).row) {
+                let hearths = row.hearths.iter_mut().filter(|hearth| hearth.machine == n);
+                hearths.for_each(|hearth| hearth.burning = true);
+            }
+        }
+    }
+
     /// The machines that are to look because a row has acted.
     pub fn acted(&mut self, row: u32, view: &RowView, fire: Option<u8>, yard: &Yard, looks: &mut Vec<u32>) {
         let Some(row) = self.rows.get_mut(&row) else { return };
         if let Some(fire) = fire {
             for hearth in &mut row.hearths {
                 let burning = view.kind(hearth.col) == fire;
-                // What actions and machines did to the cell meanwhile is not known here.
                 if burning || hearth.burning {
                     looks.push(hearth.machine);
                 }
@@ -70,7 +79,7 @@ impl Watch {
     }
 }
 
-fn burns(economy: &Economy, spot: &Spot) -> bool {
+fn has_fire(economy: &Economy, spot: &Spot) -> bool {
     economy.prototypes[usize::from(spot.machine.prototype)].burns
 }
 
@@ -81,6 +90,6 @@ fn takes(economy: &Economy, spot: &Spot) -> bool {
 
 /// Its own cell, and those around if they matter to it.
 fn cells<'a>(economy: &Economy, spot: &'a Spot) -> impl Iterator<Item = u32> + use<'a> {
-    let around = if burns(economy, spot) || takes(economy, spot) { &spot.around[..] } else { &[] };
+    let around = if has_fire(economy, spot) || takes(economy, spot) { &spot.around[..] } else { &[] };
     [spot.cell].into_iter().chain(around.iter().copied())
 }
