@@ -115,7 +115,7 @@ defmodule GamePlatform.GameDocsTest do
   end
 
   test "every code of the rules has a sentence" do
-    codes = ~w(already_joined pentagon reserved not_yours already_yours touches_foreign not_adjacent too_close
+    codes = ~w(pentagon reserved not_yours already_yours touches_foreign not_adjacent too_close
       too_many_estates occupied no_machine missing_items inventory_full queue_full too_far empty not_harvestable
       not_enough not_accepted full wrong_recipe not_by_hand unknown_player)
 

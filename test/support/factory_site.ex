@@ -11,7 +11,7 @@ defmodule GamePlatform.FactorySite do
 
   defstruct [:f, :terms, :cells, :factory, tick: 0]
 
-  @codes ~w(applied already_joined pentagon reserved not_yours already_yours touches_foreign not_adjacent
+  @codes ~w(applied not_used pentagon reserved not_yours already_yours touches_foreign not_adjacent
     too_close too_many_estates occupied no_machine missing_items inventory_full queue_full too_far empty
     not_harvestable not_enough not_accepted full wrong_recipe not_by_hand unknown_player)a
 

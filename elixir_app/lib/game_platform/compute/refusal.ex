@@ -3,9 +3,8 @@ defmodule GamePlatform.Compute.Refusal do
   # Why an action is refused: codes, their numbers and a sentence for the player, which says what to do next.
   # `docs/actions.md` has the same table; a test compares them.
 
-  # What the rules refuse, by number. 0 is `applied`.
+  # What the rules refuse, by number. 0 is `applied`, 1 is not used.
   @rules %{
-    1 => {:already_joined, "You are in this world already: go on playing."},
     2 =>
       {:pentagon,
        "This is one of the twelve pentagons: they belong to nobody, so choose a cell of six sides."},
@@ -53,7 +52,7 @@ defmodule GamePlatform.Compute.Refusal do
 
   @numbers Map.new(@rules, fn {number, {code, _}} -> {code, number} end)
   @sentences Map.merge(@border, Map.new(@rules, fn {_, pair} -> pair end))
-  @codes Enum.map(1..map_size(@rules), &elem(@rules[&1], 0)) ++ Enum.sort(Map.keys(@border))
+  @codes Enum.map(Enum.sort(@rules), fn {_, {code, _}} -> code end) ++ Enum.sort(Map.keys(@border))
 
   @type code :: atom
 
@@ -62,7 +61,7 @@ defmodule GamePlatform.Compute.Refusal do
   def codes, do: @codes
 
   @doc "The number that a state holds for a code; nil for what only the border refuses."
-  @spec number(code) :: 1..255 | nil
+  @spec number(code) :: 2..255 | nil
   def number(code), do: @numbers[code]
 
   @doc "`{:ok, nil}` for an action that was applied, `:error` for a number that no rule has."

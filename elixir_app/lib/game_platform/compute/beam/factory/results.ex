@@ -4,10 +4,10 @@ defmodule GamePlatform.Compute.Beam.Factory.Results do
 
   @kept 128
 
-  # A code is an answer's place in this list. Those that join are told by their number being there.
+  # A code is an answer's place in this list.
   @answers [
     :applied,
-    :already_joined,
+    :not_used,
     :pentagon,
     :reserved,
     :not_yours,
