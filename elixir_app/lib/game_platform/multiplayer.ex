@@ -25,13 +25,7 @@ defmodule GamePlatform.Multiplayer do
 
   @type game :: atom
   @type player :: String.t()
-  @type reply :: %{
-          action_id: String.t() | nil,
-          status: :accepted | :refused,
-          code: atom | nil,
-          message: String.t() | nil,
-          tick: non_neg_integer | nil
-        }
+  @type reply :: Compute.reply()
   @type error :: {:error, :not_running | Compute.reason()}
 
   # Actions of one call.

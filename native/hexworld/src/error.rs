@@ -32,6 +32,17 @@ pub enum NewWorldError {
     Pool(#[from] rayon::ThreadPoolBuildError),
 }
 
+impl NewWorldError {
+    /// True if the system gives no more file descriptors.
+    pub fn out_of_files(&self) -> bool {
+        match self {
+            NewWorldError::Memory(error) => error.out_of_files(),
+            NewWorldError::Cards(error) => error.out_of_files(),
+            _ => false,
+        }
+    }
+}
+
 /// Why given cells do not fit a world.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FillError {

@@ -97,12 +97,7 @@ fn write_error(env: Env, fault: WriteError) -> Term {
 fn new_error(env: Env, fault: NewWorldError) -> Term {
     match fault {
         NewWorldError::Sphere(_) => error(env, atoms::out_of_range()),
-        NewWorldError::Memory(fault) if fault.out_of_files() => {
-            error(env, (atoms::no_shared_memory(), fault.to_string()))
-        }
-        NewWorldError::Cards(fault) if fault.out_of_files() => {
-            error(env, (atoms::no_shared_memory(), fault.to_string()))
-        }
+        fault if fault.out_of_files() => error(env, (atoms::no_shared_memory(), fault.to_string())),
         NewWorldError::Memory(_) | NewWorldError::Cards(_) | NewWorldError::Segments(_) => {
             error(env, atoms::out_of_memory())
         }

@@ -81,10 +81,9 @@ pub enum CardsError {
 }
 
 impl CardsError {
-    /// True if the system gives no more file descriptors: every shared extent has one.
+    /// As [`CreateError::out_of_files`].
     pub fn out_of_files(&self) -> bool {
-        use nix::errno::Errno::{EMFILE, ENFILE};
-        matches!(self, CardsError::Create(CreateError::Memfd { errno: EMFILE | ENFILE, .. }))
+        matches!(self, CardsError::Create(error) if error.out_of_files())
     }
 }
 

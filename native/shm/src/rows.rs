@@ -63,10 +63,9 @@ pub enum RowsError {
 }
 
 impl RowsError {
-    /// True if the system gives no more file descriptors: every shared segment has one.
+    /// As [`CreateError::out_of_files`].
     pub fn out_of_files(&self) -> bool {
-        use nix::errno::Errno::{EMFILE, ENFILE};
-        matches!(self, RowsError::Create(CreateError::Memfd { errno: EMFILE | ENFILE, .. }))
+        matches!(self, RowsError::Create(error) if error.out_of_files())
     }
 }
 

@@ -36,6 +36,13 @@ pub enum CreateError {
     },
 }
 
+impl CreateError {
+    /// True if the system gives no more file descriptors: every shared segment has one.
+    pub fn out_of_files(&self) -> bool {
+        matches!(self, CreateError::Memfd { errno: Errno::EMFILE | Errno::ENFILE, .. })
+    }
+}
+
 /// Why a received file descriptor is not taken as a segment.
 #[derive(Debug, Error)]
 pub enum OpenError {

@@ -45,6 +45,11 @@ impl<'a> Field<'a> {
         self.world.unpublished_kind(cell, self.tick)
     }
 
+    /// A row without what actions and machines have changed in this tick.
+    pub fn row(&self, row: u32) -> RowView<'a> {
+        RowView { world: self.world, row, version: self.world.rows.current(row, self.tick + 1) }
+    }
+
     /// Makes a cell something else; with amount 0 it becomes what its kind is spent to.
     pub fn set(&mut self, cell: u32, kind: u8, amount: u16) {
         let kind =
@@ -78,13 +83,6 @@ pub(crate) struct RowView<'a> {
     world: &'a World,
     row: u32,
     version: Version,
-}
-
-impl<'a> Field<'a> {
-    /// A row without what actions and machines have changed in this tick.
-    pub fn row(&self, row: u32) -> RowView<'a> {
-        RowView { world: self.world, row, version: self.world.rows.current(row, self.tick + 1) }
-    }
 }
 
 impl RowView<'_> {
