@@ -204,10 +204,13 @@ defmodule GamePlatform.Compute do
 
   Of each is told whether it was accepted and the `tick` that first shows its effect; for `move`, `gather` and `craft`,
   which take time and are played one after another, that is when they end as things stand. Whether it was applied
-  then, `outcomes/2` tells. What is refused at once has a `code` and a `message`, has no effect and no outcome:
+  then, `outcomes/2` tells. `durability` says how safe it is that it will be: `:memory`, unless the world is one of an
+  instance that keeps it (`GamePlatform.Persistence`). What is refused at once has a `code` and a `message`, has no effect
+  and no outcome:
 
     * `:bad_action`: the message names the field, its value and what is expected
     * `:unknown_player`, `:queue_full`, `:no_economy`, and `:busy`: more than 65,535 actions for one tick
+    * `:log_full`, `:log_behind`, `:log_down`: what is accepted cannot be kept at the moment
 
   An action whose `action_id` the player has used already (it is pending, queued, or among the last 128 outcomes)
   is accepted with the tick of the first one and has no second effect.

@@ -102,7 +102,7 @@ defmodule GamePlatform.Multiplayer do
   defp refusal(action, code, message) do
     id = action[:action_id] || action["action_id"]
     id = if is_binary(id) and byte_size(id) <= 64, do: id
-    %{action_id: id, status: :refused, code: code, message: message, tick: nil}
+    %{action_id: id, status: :refused, code: code, message: message, tick: nil, durability: nil}
   end
 
   defp merge([], []), do: []

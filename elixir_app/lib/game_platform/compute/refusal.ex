@@ -47,7 +47,11 @@ defmodule GamePlatform.Compute.Refusal do
     no_economy:
       "Nothing can be built in this world: its ruleset has no economy, so make a world with one that has.",
     rate_limited: "Those were too many actions in a second: send the rest a little later.",
-    busy: "More actions came than one tick takes: send this one again at the next tick."
+    busy: "More actions came than one tick takes: send this one again at the next tick.",
+    log_full:
+      "The server's disk is full, so nothing can be kept: try again later, and tell the operator if it lasts.",
+    log_behind: "The server's disk is slow at the moment: send this one again in a second.",
+    log_down: "What you do cannot be kept at the moment: send this one again in a few seconds."
   }
 
   @numbers Map.new(@rules, fn {number, {code, _}} -> {code, number} end)

@@ -69,7 +69,8 @@ defmodule GamePlatform.Compute.World do
           status: :accepted | :refused,
           code: atom | nil,
           message: String.t() | nil,
-          tick: non_neg_integer | nil
+          tick: non_neg_integer | nil,
+          durability: :memory | :logged | :stored | nil
         }
   @type outcome :: %{
           player: String.t(),

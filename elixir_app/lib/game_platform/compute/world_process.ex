@@ -2,15 +2,18 @@ defmodule GamePlatform.Compute.WorldProcess do
   @moduledoc false
   # Owns one world of any backend. Advances are jobs, done one after another in slices; between two
   # slices the process answers everybody else. A job ends early when its deadline passes or its caller
-  # dies. Actions wait here for the tick that they are for. The process ends with the owner of the world.
+  # dies. Actions wait here for the tick that they are for, and, if there is a journal, until they are durable there.
+  # The process ends with the owner of the world, and with its journal.
 
   use GenServer
 
   alias GamePlatform.{Config, Telemetry}
-  alias GamePlatform.Compute.{Economy, Job, Pending, Reads, World}
+  alias GamePlatform.Compute.{Economy, Job, Journal, Pending, Reads, World}
   alias GamePlatform.Compute.Beam.Topology
 
   @slice_us 4_000
+  # The longest that a tick waits for its mark.
+  @mark_ms 50
 
   def start(module, options, owner) do
     name = if options.name, do: [name: options.name], else: []
@@ -53,6 +56,11 @@ defmodule GamePlatform.Compute.WorldProcess do
   defp not_a_world(name), do: Config.invalid(:name, name, "the name of a world")
   defp no_registry(name), do: Config.invalid(:name, name, "a name in a registry that runs")
 
+  # From now on the actions of the world are written to a journal, `{module, pid, epoch}`, which ends with the action `seq`. Those
+  # of `kept`, `{seq, bytes}`, are executed by the next tick; `classes` tell by name of an action how durable it is to be
+  # when it is answered.
+  def keep(pid, journal, seq, kept, classes), do: GenServer.call(pid, {:keep, journal, seq, kept, classes})
+
   # Asks for an advance without waiting; `answer/2` tells whether a message is the answer.
   def request_advance_to(pid, tick), do: :gen_server.send_request(pid, {:advance, {:to, tick}, :infinity})
 
@@ -77,6 +85,9 @@ defmodule GamePlatform.Compute.WorldProcess do
        %{
          world: world,
          pending: if(world.economy, do: Pending.new()),
+         journal: nil,
+         # The tick whose mark is waited for.
+         awaited: nil,
          module: module,
          backend: backend,
          owner: owner,
@@ -136,11 +147,16 @@ defmodule GamePlatform.Compute.WorldProcess do
   def handle_call({:read, what, arguments}, _, state),
     do: read(state, &apply(Reads, what, [&1.world, &1.backend | arguments]))
 
-  def handle_call({:submit, actions}, _, state) do
+  def handle_call({:submit, actions}, from, state) do
     case repairing(state, &take_in(&1, actions)) do
-      {{:ok, answers, pending}, state} -> {:reply, {:ok, answers}, %{state | pending: pending}}
+      {{:ok, answers, pending}, state} -> taken_in(actions, answers, from, pending, state)
       {error, state} -> {:reply, error, state}
     end
+  end
+
+  def handle_call({:keep, journal, seq, kept, classes}, _, state) do
+    pending = state.pending && Pending.journaled(state.pending, seq, kept, now(state))
+    {:reply, :ok, %{state | pending: pending, journal: Journal.new(journal, classes)}}
   end
 
   def handle_call(:close, _, state), do: {:stop, :normal, :ok, state}
@@ -153,8 +169,27 @@ defmodule GamePlatform.Compute.WorldProcess do
   @impl true
   def handle_info(:slice, state), do: run(%{state | slicing: false})
   def handle_info({:DOWN, owner, _, _, _}, %{owner: owner} = state), do: {:stop, :normal, state}
+
+  # What it had accepted is in the journal, or not: only the journal knows, so the world begins anew from there.
+  def handle_info({:DOWN, monitor, _, _, _}, %{journal: %Journal{monitor: monitor}} = state),
+    do: {:stop, {:shutdown, :journal_down}, state}
+
   def handle_info({:DOWN, monitor, _, _, _}, state), do: {:noreply, drop(state, monitor, nil)}
   def handle_info({:late, monitor}, state), do: {:noreply, drop(state, monitor, {:error, :timeout})}
+
+  def handle_info({:journal, pid, what}, %{journal: %Journal{pid: pid}} = state),
+    do: {:noreply, journaled(what, state)}
+
+  def handle_info({:mark_late, tick}, state) do
+    if Pending.sealed?(state.pending, tick) and now(state) == tick do
+      Journal.unmark(state.journal, tick)
+      {:noreply, slice(%{state | pending: Pending.late(state.pending, tick)})}
+    else
+      {:noreply, state}
+    end
+  end
+
+  def handle_info(:journal_late, state), do: {:noreply, %{state | journal: Journal.late(state.journal)}}
   def handle_info(_, state), do: {:noreply, state}
 
   @impl true
@@ -182,6 +217,37 @@ defmodule GamePlatform.Compute.WorldProcess do
          {:ok, pending} <- Pending.look(state.pending, world, backend, tick),
          do: Pending.submit(pending, world, backend, actions)
   end
+
+  defp taken_in(_, answers, _, pending, %{journal: nil} = state),
+    do: {:reply, {:ok, Enum.map(answers, &elem(&1, 0))}, %{state | pending: pending}}
+
+  defp taken_in(actions, answers, from, pending, state) do
+    entries = Pending.since(pending, state.pending.seq)
+
+    case Journal.keep(state.journal, from, actions, answers, entries) do
+      {:now, answers, journal} -> {:reply, {:ok, answers}, %{state | pending: pending, journal: journal}}
+      {:later, journal} -> {:noreply, %{state | pending: pending, journal: journal}}
+    end
+  end
+
+  defp journaled({:durable, seq}, state) do
+    pending = Pending.durable(state.pending, seq)
+    %{state | pending: pending, journal: Journal.durable(state.journal, pending, seq)}
+  end
+
+  defp journaled({:marked, tick}, state) do
+    case Pending.marked(state.pending, tick) do
+      false -> state
+      pending -> slice(%{state | pending: pending})
+    end
+  end
+
+  defp journaled({:failed, code, epoch}, state) do
+    journal = Journal.failed(state.journal, state.pending.durable, code, epoch)
+    slice(%{state | pending: Pending.failed(state.pending, code), journal: journal})
+  end
+
+  defp journaled(:recovered, state), do: %{state | pending: Pending.recovered(state.pending)}
 
   # Asks for a slice, once.
   defp slice(%{slicing: true} = state), do: state
@@ -250,6 +316,8 @@ defmodule GamePlatform.Compute.WorldProcess do
 
     case give(state, before, job.target) do
       {:ok, state} -> advance(job, state, before)
+      # It goes on when the mark has come, or is late.
+      {:wait, state} -> {:noreply, %{state | jobs: :queue.in_r(job, state.jobs)}}
       {:error, reason} -> failed(job, reason, state, before)
     end
   end
@@ -260,7 +328,8 @@ defmodule GamePlatform.Compute.WorldProcess do
     case state.module.advance(state.backend, target, @slice_us) do
       {:ok, tick, done?, backend} ->
         pending = Pending.advanced(state.pending, before, tick, done?)
-        state = %{state | tick: tick, backend: backend, pending: pending}
+        journal = Journal.reached(state.journal, tick)
+        state = %{state | tick: tick, backend: backend, pending: pending, journal: journal}
 
         {:noreply,
          slice(if(done? and target == job.target, do: finished(job, state), else: later(job, state)))}
@@ -287,14 +356,32 @@ defmodule GamePlatform.Compute.WorldProcess do
   end
 
   # What is pending for the next tick goes to the backend just before that tick is executed.
-  defp give(state, tick, target) do
-    with batch when batch != nil and tick < target <- Pending.batch(state.pending, tick),
-         {:ok, backend} <- state.module.act(state.backend, tick, batch) do
-      {:ok, %{state | backend: backend, pending: Pending.given(state.pending, tick)}}
-    else
-      {:error, reason} -> {:error, reason}
-      _nothing_to_give -> {:ok, state}
+  defp give(state, tick, target) when tick >= target, do: {:ok, state}
+
+  defp give(state, tick, _) do
+    case Pending.boundary(state.pending, tick) do
+      {:nothing, pending} ->
+        {:ok, %{state | pending: pending}}
+
+      {:give, batch, pending} ->
+        with {:ok, backend} <- state.module.act(state.backend, tick, batch),
+             do: {:ok, %{state | backend: backend, pending: Pending.given(pending, tick)}}
+
+      {:mark, at, seq, pending} ->
+        Journal.mark(state.journal, at, seq)
+        state = %{state | pending: pending}
+        if at == tick, do: await_mark(tick, state), else: {:ok, state}
+
+      :wait ->
+        await_mark(tick, state)
     end
+  end
+
+  defp await_mark(tick, %{awaited: tick} = state), do: {:wait, state}
+
+  defp await_mark(tick, state) do
+    Process.send_after(self(), {:mark_late, tick}, @mark_ms)
+    {:wait, %{state | awaited: tick}}
   end
 
   defp about(state), do: %{backend: state.world.backend, frequency: state.world.frequency, tick: state.tick}

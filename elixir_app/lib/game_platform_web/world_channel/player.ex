@@ -47,7 +47,7 @@ defmodule GamePlatformWeb.WorldChannel.Player do
   def act(%{assigns: %{game: game, player: player}}, action) do
     case Multiplayer.submit(game, player, [action]) do
       {:ok, [%{status: :accepted} = reply]} ->
-        {:ok, reply |> answer() |> Map.put(:durability, "memory")}
+        {:ok, answer(reply)}
 
       {:ok, [reply]} ->
         {:error, answer(reply)}
