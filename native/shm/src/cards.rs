@@ -35,6 +35,7 @@
 mod layout;
 mod load;
 mod read;
+mod scan;
 mod write;
 
 use std::collections::VecDeque;
@@ -232,11 +233,12 @@ fn part_of(key: u64) -> usize {
     (key >> PART_SHIFT) as usize % PARTS
 }
 
-fn is_object(key: u64) -> bool {
+/// Whether this can be the key of an object.
+pub fn is_object(key: u64) -> bool {
     key >> TYPE_SHIFT != 0 && part_of(key) == 0
 }
 
-/// How many parts an object of so many bytes has.
-fn parts(len: usize) -> usize {
+/// How many parts an object of so many bytes has, each in a card of its own.
+pub fn parts(len: usize) -> usize {
     len.div_ceil(DATA_BYTES).max(1)
 }

@@ -295,10 +295,15 @@ impl Rows {
 
     /// Writes a row as it is at tick 0, whatever was there before. Only before the first state is whole.
     pub fn begin(&self, row: u32, codes: &[u8], amounts: &[u16]) {
+        self.begin_at(row, 0, codes, amounts);
+    }
+
+    /// The same of a first state that is later: the row has been so since the tick `stamp`.
+    pub fn begin_at(&self, row: u32, stamp: u64, codes: &[u8], amounts: &[u16]) {
         self.stamps(row).iter().for_each(|stamp| stamp.store(INVALID, Relaxed));
         fence(Release);
         self.store(row, 0, codes, amounts);
-        self.stamps(row)[0].store(0, Release);
+        self.stamps(row)[0].store(stamp, Release);
     }
 
     fn store(&self, row: u32, index: usize, codes: &[u8], amounts: &[u16]) {
