@@ -39,7 +39,9 @@ defmodule GamePlatform.Compute do
       :no_socket | :unsupported_otp, %{hint: _, …}}`: the worker cannot be started here; the hint says what to do
     * `{:no_shared_memory, sentence}`: most often too many open files. A world of `:node` takes a descriptor in the
       VM and one in the worker
-    * `{:invalid_diff, sentence}`, `{:no_picture, sentence}`
+    * `{:invalid_diff, sentence}`, `{:no_picture, sentence}`, `{:no_snapshot, sentence}`
+    * `{:invalid_snapshot, sentence}`: says what is wrong and where; nothing of it was taken in
+    * `:too_old`: a tick before the one that the world was restored at
     * `:unknown_player`
 
   ## When a worker stops
@@ -51,7 +53,21 @@ defmodule GamePlatform.Compute do
   """
 
   alias GamePlatform.{Config, Native}
-  alias GamePlatform.Compute.{Beam, Chunks, Memory, Nif, Node, Reads, Refusal, Ring, Ruleset, Submission}
+
+  alias GamePlatform.Compute.{
+    Beam,
+    Chunks,
+    Memory,
+    Nif,
+    Node,
+    Reads,
+    Refusal,
+    Ring,
+    Ruleset,
+    Snapshots,
+    Submission
+  }
+
   alias GamePlatform.Compute.{Worker, World, WorldProcess}
 
   @type world :: World.t()
@@ -308,6 +324,64 @@ defmodule GamePlatform.Compute do
 
   def diff(%World{}, since, _), do: Config.invalid(:since, since, "a tick in 0..#{@max_tick}")
   def diff(other, _, _), do: not_a_world(other)
+
+  @doc """
+  The whole state of the published tick as bytes that need nothing else: the ruleset, the field, machines, players,
+  their queues and remembered outcomes. `restore/2` makes a world of them, on any backend. Actions that were taken in
+  and not executed yet are not in it.
+
+  Ticks go on meanwhile, except while what stands on the cells is copied, and throughout for `:beam` or if ticks
+  are so fast that they overtake the copying three times. The format is in `docs/persistence.md`.
+
+      iex> alias GamePlatform.Compute
+      iex> {:ok, world} = Compute.new_world(seed: 7, frequency: 8, backend: :nif)
+      iex> {:ok, 40} = Compute.advance(world, 40)
+      iex> {:ok, snapshot} = Compute.snapshot(world)
+      iex> {:ok, copy} = Compute.restore(snapshot, backend: :beam)
+      iex> Compute.tick(copy)
+      {:ok, 40}
+      iex> Compute.digest(copy) == Compute.digest(world)
+      true
+      iex> {Compute.close(world), Compute.close(copy)}
+      {:ok, :ok}
+  """
+  @spec snapshot(world) :: {:ok, binary} | {:error, reason}
+  def snapshot(%World{} = world), do: Snapshots.take(world, &call(world.pid, &1))
+  def snapshot(other), do: not_a_world(other)
+
+  @doc """
+  A world that goes on from a snapshot, bit for bit as the one did that it was taken of. Frequency, seed and ruleset
+  are the snapshot's. Bytes that were changed are refused with `{:invalid_snapshot, sentence}`. `diff/3` cannot tell
+  what changed before: `{:error, :too_old}`.
+
+  ## Options
+
+  #{Config.docs(:restore)}
+  """
+  @spec restore(binary, keyword) :: {:ok, world} | {:error, reason}
+  def restore(snapshot, opts \\ []) do
+    with {:ok, options} <- Config.validate(:restore, opts),
+         {:ok, pid} <- Snapshots.restore(snapshot, Map.fetch!(@backends, options.backend), options) do
+      call(pid, :world)
+    end
+  end
+
+  @doc """
+  What a snapshot is of: `version`, `frequency`, `seed`, `tick`, `digest`, `ruleset` (its text) and `ruleset_hash`.
+  Every check in it is compared; whether the content has that digest shows when it is restored.
+  """
+  @spec snapshot_info(binary) :: {:ok, map} | {:error, reason}
+  defdelegate snapshot_info(snapshot), to: Snapshots, as: :info
+
+  @doc """
+  Where two snapshots differ first, in the order of chunks and cells: `{:differs, %{chunk: _, cell: _, what: sentence}}`.
+  Both are nil if what differs is the world itself or its tick; or, with all cells equal, a player or an outcome.
+  """
+  @spec compare(binary, binary) ::
+          :equal
+          | {:differs, %{chunk: chunk | nil, cell: cell_id | nil, what: String.t()}}
+          | {:error, reason}
+  defdelegate compare(a, b), to: Snapshots
 
   @doc """
   Planes changed as a diff says, with the tick that they are of then. The planes must be those of the tick

@@ -127,6 +127,7 @@ defmodule GamePlatform.Config do
   @groups %{
     world: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :name, :cells, :max_bytes],
     server: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups],
+    restore: [:backend, :worker, :threads, :name, :max_bytes],
     ping: [:worker, :timeout_ms],
     diff: [],
     keyframe: [:chunks],

@@ -64,9 +64,18 @@ defmodule GamePlatform.Native do
 
   def ruleset_parse(_text), do: nif()
 
+  def snapshot_compare(_a, _b), do: nif()
+  def snapshot_encode(_capture, _ruleset), do: nif()
+  def snapshot_info(_snapshot), do: nif()
+
+  def snapshot_pack(_frequency, _seed, _tick, _ruleset, _digest, _kinds, _amounts, _objects), do: nif()
+
+  def snapshot_unpack(_snapshot), do: nif()
+
   def world_act(_world, _tick, _batch), do: nif()
   def world_advance(_world, _target, _slice_us), do: nif()
   def world_bytes(_frequency), do: nif()
+  def world_capture(_world, _pid, _ref), do: nif()
   def world_cells(_world, _ids), do: nif()
   def world_cells_many(_world, _ids), do: nif()
   def world_check(_world), do: nif()
@@ -84,6 +93,7 @@ defmodule GamePlatform.Native do
   def world_players(_world), do: nif()
   def world_replace(_world, _other), do: nif()
   def world_reserve(_world, _actions), do: nif()
+  def world_restore(_world, _snapshot), do: nif()
   def world_sites(_world, _ids), do: nif()
   def world_sites_many(_world, _ids), do: nif()
   def world_tick(_world), do: nif()

@@ -23,6 +23,14 @@ pub enum DiffError {
         /// The published tick.
         tick: u64,
     },
+    /// That tick is before the first state.
+    #[error("tick {since} was before the first one that is known, {origin}")]
+    TooOld {
+        /// The tick asked for.
+        since: u64,
+        /// The tick of the first state.
+        origin: u64,
+    },
     /// The world could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -34,6 +42,10 @@ impl World {
         let tick = self.tick().map_err(ReadError::from)?;
         if since > tick {
             return Err(DiffError::Future { since, tick });
+        }
+        let origin = self.origin();
+        if since < origin {
+            return Err(DiffError::TooOld { since, origin });
         }
         let diff = self.pinned(|pin| {
             let sphere = self.sphere();

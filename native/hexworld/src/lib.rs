@@ -18,6 +18,7 @@ pub mod random;
 mod read;
 pub mod rule;
 pub mod ruleset;
+pub mod snapshot;
 mod sound;
 mod step;
 pub mod topology;

@@ -14,7 +14,7 @@ use crate::world::World;
 const READ_TRIES: usize = 64;
 /// How often a long read pins anew, and for how long.
 const PIN_TRIES: usize = 4;
-const PIN_LEASE: Duration = Duration::from_secs(5);
+pub(crate) const PIN_LEASE: Duration = Duration::from_secs(5);
 
 impl World {
     /// Kind and amount of `ids`, all at one published tick, which comes first. Never waits for a tick.

@@ -18,7 +18,7 @@ const NO_CODE: u8 = !0x0f;
 
 impl World {
     /// The tick since which `row` is what the rule has made it, at `tick`.
-    fn since(&self, row: u32, tick: u64) -> u64 {
+    pub(crate) fn since(&self, row: u32, tick: u64) -> u64 {
         let options = self.options();
         beat::last(options.seed, options.ruleset.beat, row, tick).map_or(0, |acted| acted + 1)
     }

@@ -1,5 +1,6 @@
 //! A world: a sphere of cells that a ruleset moves from tick to tick.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rayon::ThreadPool;
@@ -78,7 +79,9 @@ pub struct World {
     pub(crate) rows: Rows,
     /// Machines, players and what is theirs; none if the ruleset has no economy.
     pub(crate) cards: Option<Cards>,
-    ticker: Mutex<Ticker>,
+    pub(crate) ticker: Mutex<Ticker>,
+    /// The tick of the first state.
+    pub(crate) origin: AtomicU64,
     /// One long read of this process at a time; the pin is for one.
     pub(crate) long_read: Mutex<()>,
 }
@@ -86,9 +89,9 @@ pub struct World {
 #[derive(Debug, Default)]
 pub(crate) struct Ticker {
     /// Rows generated so far.
-    generated: u32,
+    pub generated: u32,
     /// Acting rows of the unpublished tick that are done.
-    acted: usize,
+    pub acted: usize,
     slots: Slots,
     /// The working copy of what lies in the cards, once it has been loaded.
     pub factory: Option<Factory>,
@@ -150,6 +153,7 @@ impl World {
             pool: parallel.then(|| pool::of_size(options.threads)).transpose()?,
             rows,
             cards,
+            origin: AtomicU64::new(0),
             ticker: Mutex::new(Ticker { generated, ..Ticker::default() }),
             long_read: Mutex::default(),
             options,
@@ -195,6 +199,16 @@ impl World {
     /// The last published tick.
     pub fn tick(&self) -> Result<u64, Corrupt> {
         self.rows.published()
+    }
+
+    /// The tick of the first state: 0, or that of the snapshot it was restored from.
+    pub fn origin(&self) -> u64 {
+        self.origin.load(Ordering::Relaxed)
+    }
+
+    /// Says that this is the world of `other` once more, in other memory: it has the same first state.
+    pub fn takes_over(&self, other: &World) {
+        self.origin.store(other.origin(), Ordering::Relaxed);
     }
 
     /// Makes the first state; returns early, with `done: false`, once `go_on` says no.

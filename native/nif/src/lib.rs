@@ -12,6 +12,7 @@ mod native;
 mod picture;
 mod ring;
 mod ruleset;
+mod snapshot;
 mod world;
 
 mod atoms {
@@ -20,20 +21,34 @@ mod atoms {
         error,
         nil,
         busy,
+        captured,
+        cell,
+        chunk,
         closed,
         corrupt_peer,
+        differs,
+        digest,
+        equal,
+        frequency,
         future,
         invalid_batch,
         invalid_json,
         invalid_term,
         invalid_ruleset,
+        invalid_snapshot,
         no_economy,
         no_shared_memory,
         no_such_cell,
         out_of_memory,
         out_of_range,
+        ruleset,
+        ruleset_hash,
+        seed,
         threads,
+        tick,
         too_large,
+        too_old,
+        what,
         wrong_cells,
         isa,
         cores,

@@ -1,6 +1,9 @@
 //! `world_*`: worlds in the memory of the BEAM, as resources.
 
 mod objects;
+mod snapshots;
+
+pub use snapshots::Captured;
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -224,12 +227,13 @@ fn world_planes<'a>(env: Env<'a>, handle: ResourceArc<Handle>) -> Term<'a> {
     }
 }
 
-/// What has changed since a tick: `{:ok, diff}` or `{:error, {:future, tick}}`.
+/// What has changed since a tick: `{:ok, diff}`, `{:error, {:future, tick}}` or `{:error, :too_old}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn world_diff<'a>(env: Env<'a>, handle: ResourceArc<Handle>, since: u64) -> Term<'a> {
     match handle.world().map(|world| world.diff(since)) {
         Ok(Ok(diff)) => (atoms::ok(), binary(env, &diff)).encode(env),
         Ok(Err(DiffError::Future { tick, .. })) => error(env, (atoms::future(), tick)),
+        Ok(Err(DiffError::TooOld { .. })) => error(env, atoms::too_old()),
         Ok(Err(DiffError::Read(fault))) => read_error(env, fault),
         Err(closed) => error(env, closed),
     }
@@ -295,7 +299,12 @@ fn world_fence(handle: ResourceArc<Handle>) -> Atom {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn world_replace(handle: ResourceArc<Handle>, other: ResourceArc<Handle>) -> Atom {
     let Some(world) = other.take() else { return atoms::closed() };
-    let old = handle.0.lock().unwrap_or_else(PoisonError::into_inner).replace(world);
+    let mut place = handle.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(old) = &*place {
+        world.takes_over(old);
+    }
+    let old = place.replace(world);
+    drop(place);
     drop(old);
     atoms::ok()
 }
@@ -313,7 +322,7 @@ fn world_bytes(frequency: u32) -> u64 {
     hexworld::Sphere::new(frequency).map_or(0, World::bytes)
 }
 
-fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
+pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
     let mut binary = NewBinary::new(env, bytes.len());
     binary.as_mut_slice().copy_from_slice(bytes);
     binary.into()

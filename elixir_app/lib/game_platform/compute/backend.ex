@@ -41,7 +41,7 @@ defmodule GamePlatform.Compute.Backend do
   @callback planes(state) :: {:ok, tick :: non_neg_integer, binary, binary} | {:error, term}
   @doc "What has changed since a tick, in the form of `native/hexworld/src/diff.rs`."
   @callback diff(state, since :: non_neg_integer) ::
-              {:ok, binary} | {:error, {:future, tick :: non_neg_integer} | term}
+              {:ok, binary} | {:error, {:future, tick :: non_neg_integer} | :too_old | term}
   @doc """
   Gives the actions of a tick, which are taken in when it is executed. For the published tick they replace what was
   given before; the owner does that only until the tick has begun. Those of a tick that is done are ignored.
@@ -54,6 +54,28 @@ defmodule GamePlatform.Compute.Backend do
   @callback players(state) :: {:ok, tick :: non_neg_integer, [binary]} | {:error, term}
   @doc "What became of actions: of the results still kept those seen after tick `since`, in order of `seq`."
   @callback outcomes(state, since :: non_neg_integer) :: {:ok, [outcome]} | {:error, term}
+  @doc """
+  Starts a fresh world from a snapshot of one with the same frequency, seed and ruleset, in place of `generate/2` and
+  `fill/3`. Tells the snapshot's tick, which is the published one then.
+  """
+  @callback load(state, snapshot :: binary) ::
+              {:ok, tick :: non_neg_integer, state} | {:error, {:invalid_snapshot, String.t()} | term}
+  @doc """
+  Copies the published state for `encode/2`. Given what `reader/1` returned, and called by any process while the owner
+  lets no tick begin or go on; `{:captured, ref}` is sent to `owner` once it may, or nothing if `owner` is nil. Given
+  the state, the owner calls it itself. `{:error, :busy}` if ticks went on all the same and were too fast.
+  """
+  @callback capture(state_or_reader :: term, owner :: pid | nil, ref :: reference) ::
+              {:ok, captured :: term} | {:error, term}
+  @doc "The snapshot of what was captured, with the text of the world's ruleset. Any process may call it."
+  @callback encode(captured :: term, ruleset_text :: binary) ::
+              {:ok, tick :: non_neg_integer, snapshot :: binary} | {:error, term}
+  @doc """
+  From now on a world whose memory is lost is made again from the snapshot of `tick` that `read` returns, and not from
+  before. A backend without it has nothing to make again.
+  """
+  @callback rebase(state, tick :: non_neg_integer, read :: (() -> {:ok, binary} | {:error, term})) :: state
+  @optional_callbacks rebase: 3
   @doc "Called when a read answered `:corrupt_peer`: makes the world whole again."
   @callback repair(state) :: {:ok, state} | {:error, term}
   @doc "What any process can read published cells and ticks with, or nil if only the owner can."

@@ -6,7 +6,7 @@ defmodule GamePlatform.Compute.Beam do
   @behaviour GamePlatform.Compute.Backend
 
   alias GamePlatform.Compute.Beam.{Factory, Generator, Rule, Topology}
-  alias GamePlatform.Compute.Beam.Factory.Codec
+  alias GamePlatform.Compute.Beam.Factory.{Codec, Decoder}
   alias GamePlatform.Native
 
   # Peak while a world is generated, measured on OTP 25: the map, and what its garbage collection copies.
@@ -24,6 +24,8 @@ defmodule GamePlatform.Compute.Beam do
        ruleset: ruleset,
        hash: hash,
        tick: 0,
+       # The tick of the first state.
+       origin: 0,
        cells: %{},
        slots: nil,
        # The tick since when a row is as it is, of those that have acted.
@@ -179,6 +181,7 @@ defmodule GamePlatform.Compute.Beam do
   # Whole rows: a diff may tell more than has changed.
   @impl true
   def diff(%{tick: tick}, since) when since > tick, do: {:error, {:future, tick}}
+  def diff(%{origin: origin}, since) when since < origin, do: {:error, :too_old}
 
   def diff(state, since) do
     rows = for {row, stamp} <- state.stamps, stamp > since, do: row
@@ -195,6 +198,51 @@ defmodule GamePlatform.Compute.Beam do
 
     {:ok, IO.iodata_to_binary([header | told])}
   end
+
+  @impl true
+  def capture(state, _, _) do
+    {:ok, digest, _} = digest(state)
+    {:ok, tick, kinds, amounts} = planes(state)
+    objects = if state.factory, do: Codec.objects(state.factory), else: []
+    {:ok, {state.f, state.seed, tick, digest, kinds, amounts, objects}}
+  end
+
+  @impl true
+  def encode({f, seed, tick, digest, kinds, amounts, objects}, ruleset_text) do
+    packed = Native.snapshot_pack(f, seed, tick, ruleset_text, digest, kinds, amounts, objects)
+    with {:ok, snapshot} <- packed, do: {:ok, tick, snapshot}
+  end
+
+  @impl true
+  def load(state, snapshot) do
+    with {:ok, info} <- Native.snapshot_info(snapshot),
+         :ok <- fits(state, info),
+         {:ok, tick, kinds, amounts, objects} <- Native.snapshot_unpack(snapshot),
+         {:ok, state} <- fill(state, kinds, amounts),
+         {:ok, factory} <- take_in(state.factory, objects),
+         state = %{state | tick: tick, origin: tick, factory: factory, generated: nil},
+         {:ok, digest, state} <- digest(state) do
+      if digest == info.digest,
+        do: {:ok, tick, state},
+        else: invalid("the content does not have the digest that the header says")
+    else
+      {:error, {:wrong_cells, sentence}} -> invalid(sentence)
+      {:error, sentence} when is_binary(sentence) -> invalid(sentence)
+      error -> error
+    end
+  end
+
+  defp fits(state, info) do
+    if {info.frequency, info.seed, info.ruleset_hash} == {state.f, state.seed, state.hash},
+      do: :ok,
+      else: {:error, "the snapshot is of another frequency, seed or ruleset"}
+  end
+
+  defp take_in(nil, []), do: {:ok, nil}
+  defp take_in(nil, _), do: {:error, "there are objects, and the ruleset has no economy"}
+  defp take_in(factory, objects), do: Decoder.factory(factory, objects)
+
+  defp invalid(sentence), do: {:error, {:invalid_snapshot, sentence}}
 
   @impl true
   def repair(_state), do: {:error, :corrupt_peer}

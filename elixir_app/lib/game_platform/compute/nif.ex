@@ -69,6 +69,17 @@ defmodule GamePlatform.Compute.Nif do
   @impl true
   def diff(world, since), do: Native.world_diff(world, since)
 
+  @impl true
+  def load(world, snapshot) do
+    with {:ok, tick} <- Native.world_restore(world, snapshot), do: {:ok, tick, world}
+  end
+
+  @impl true
+  defdelegate capture(world, owner, ref), to: Native, as: :world_capture
+
+  @impl true
+  defdelegate encode(captured, ruleset_text), to: Native, as: :snapshot_encode
+
   # Nobody else writes this memory.
   @impl true
   def repair(_world), do: {:error, :corrupt_peer}

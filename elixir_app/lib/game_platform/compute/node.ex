@@ -16,10 +16,11 @@ defmodule GamePlatform.Compute.Node do
   @max_failures 20
   @full_ms 1
 
+  # `base` is what another memory begins with, a function that returns a snapshot, or nil for the world's beginning;
   # `attached` tells the life of the worker that has this world open, `limit` the last tick it was asked for,
   # `ready` whether the first state is whole, `rebuilds` how many are under way, one within the other, and `batches`
   # the actions that a successor or another memory needs.
-  defstruct [:handle, :id, :worker, :options, :attached, batches: Batches.new()] ++
+  defstruct [:handle, :id, :worker, :options, :base, :attached, batches: Batches.new()] ++
               [ready: false, tick: 0, limit: 0, seen: nil, failures: 0, rebuilds: 0]
 
   @impl true
@@ -44,6 +45,21 @@ defmodule GamePlatform.Compute.Node do
   @impl true
   def fill(state, kinds, amounts) do
     with :ok <- Native.world_fill(state.handle, kinds, amounts), do: {:ok, %{state | ready: true}}
+  end
+
+  # As `fill/3`.
+  @impl true
+  def load(state, snapshot) do
+    with {:ok, tick} <- Native.world_restore(state.handle, snapshot) do
+      base = state.base || fn -> {:ok, snapshot} end
+      {:ok, tick, %{state | ready: true, tick: tick, limit: max(state.limit, tick), base: base}}
+    end
+  end
+
+  @impl true
+  def rebase(state, tick, read) do
+    options = Map.merge(state.options, %{cells: nil, snapshot: nil})
+    %{state | base: read, batches: Batches.since(state.batches, tick), options: options}
   end
 
   @impl true
@@ -166,7 +182,14 @@ defmodule GamePlatform.Compute.Node do
   @impl true
   def reader(%__MODULE__{handle: handle}), do: handle
 
-  # The memory holds what no worker of ours writes: the world is made again from its seed, as far as it was.
+  @impl true
+  defdelegate capture(handle, owner, ref), to: Native, as: :world_capture
+
+  @impl true
+  defdelegate encode(captured, ruleset_text), to: Native, as: :snapshot_encode
+
+  # The memory holds what no worker of ours writes: the world is made again from its beginning or from the last
+  # snapshot that it may begin with, as far as it was.
   @impl true
   def repair(state) do
     with {:ok, state} <- recover(%{state | failures: 0}, :corrupt_peer),
@@ -322,7 +345,7 @@ defmodule GamePlatform.Compute.Node do
          {:ok, handle} <- memory(options),
          fresh = %{state | handle: handle, id: new_id(), attached: nil, ready: false, tick: 0},
          fresh = %{fresh | rebuilds: state.rebuilds + 1},
-         {:ok, fresh} <- first(fresh, options.cells, past),
+         {:ok, fresh} <- first(fresh, past),
          {:ok, fresh} <- replay(fresh, state.tick, past) do
       # Readers go on with the new memory under the old handle. What was done again is no progress of the
       # request that found the memory broken.
@@ -331,14 +354,18 @@ defmodule GamePlatform.Compute.Node do
     end
   end
 
-  defp first(state, {kinds, amounts}, _), do: fill(state, kinds, amounts)
-  # An advance generates what is not yet there.
-  defp first(state, nil, []), do: {:ok, state}
+  defp first(%{base: read} = state, _) when read != nil do
+    with {:ok, snapshot} <- read.(), {:ok, _tick, state} <- load(state, snapshot), do: {:ok, state}
+  end
 
-  defp first(state, nil, past) do
+  defp first(%{options: %{cells: {kinds, amounts}}} = state, _), do: fill(state, kinds, amounts)
+  # An advance generates what is not yet there.
+  defp first(state, []), do: {:ok, state}
+
+  defp first(state, past) do
     case generate(state, 100_000) do
       {:ok, true, state} -> {:ok, state}
-      {:ok, false, state} -> first(state, nil, past)
+      {:ok, false, state} -> first(state, past)
       error -> error
     end
   end

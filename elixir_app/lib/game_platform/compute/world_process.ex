@@ -8,7 +8,7 @@ defmodule GamePlatform.Compute.WorldProcess do
   use GenServer
 
   alias GamePlatform.{Config, Telemetry}
-  alias GamePlatform.Compute.{Economy, Job, Journal, Pending, Reads, World}
+  alias GamePlatform.Compute.{Economy, Hold, Job, Journal, Pending, Reads, World}
   alias GamePlatform.Compute.Beam.Topology
 
   @slice_us 4_000
@@ -72,13 +72,21 @@ defmodule GamePlatform.Compute.WorldProcess do
     end
   end
 
+  # From now on memory that is lost is made again from the snapshot of `tick` that `read` returns.
+  @spec rebase(pid, non_neg_integer, (() -> {:ok, binary} | {:error, term})) :: :ok | {:error, :closed}
+  def rebase(pid, tick, read) do
+    GenServer.call(pid, {:rebase, tick, read}, :infinity)
+  catch
+    :exit, _ -> {:error, :closed}
+  end
+
   @impl true
   def init({module, options, owner}) do
     owner = Process.monitor(owner)
     Telemetry.prepare()
 
     with {:ok, backend} <- module.new(options),
-         {:ok, backend} <- fill(module, backend, options.cells) do
+         {:ok, ready, tick, backend} <- first(module, backend, options) do
       world = world(module, backend, options, options.ruleset.terms)
 
       {:ok,
@@ -91,9 +99,12 @@ defmodule GamePlatform.Compute.WorldProcess do
          module: module,
          backend: backend,
          owner: owner,
-         ready: options.cells != nil,
+         ready: ready,
          waiting: [],
-         tick: 0,
+         tick: tick,
+         ruleset_text: options.ruleset.text,
+         # Ticks wait while a snapshot begins.
+         holds: Hold.new(),
          jobs: :queue.new(),
          slicing: false
        }, {:continue, :generate}}
@@ -120,8 +131,16 @@ defmodule GamePlatform.Compute.WorldProcess do
     }
   end
 
-  defp fill(_, backend, nil), do: {:ok, backend}
-  defp fill(module, backend, {kinds, amounts}), do: module.fill(backend, kinds, amounts)
+  # A snapshot or given cells are the first state at once; otherwise it is generated.
+  defp first(module, backend, %{snapshot: snapshot}) when snapshot != nil do
+    with {:ok, tick, backend} <- module.load(backend, snapshot), do: {:ok, true, tick, backend}
+  end
+
+  defp first(module, backend, %{cells: {kinds, amounts}}) do
+    with {:ok, backend} <- module.fill(backend, kinds, amounts), do: {:ok, true, 0, backend}
+  end
+
+  defp first(_, backend, _), do: {:ok, false, 0, backend}
 
   @impl true
   def handle_continue(:generate, state), do: {:noreply, slice(state)}
@@ -159,6 +178,28 @@ defmodule GamePlatform.Compute.WorldProcess do
     {:reply, :ok, %{state | pending: pending, journal: Journal.new(journal, classes)}}
   end
 
+  # What only the owner can read is captured here, and the rest by the caller while no tick begins.
+  def handle_call(:capture, _, %{world: %{reader: nil}} = state),
+    do: {:reply, {:captured, state.module.capture(state.backend, nil, make_ref()), state.ruleset_text}, state}
+
+  def handle_call(:capture, {pid, _}, state) do
+    {ref, holds} = Hold.add(state.holds, pid)
+    {:reply, {:held, ref, state.ruleset_text}, %{state | holds: holds}}
+  end
+
+  def handle_call(:repair, _, state) do
+    case state.module.repair(state.backend) do
+      {:ok, backend} -> {:reply, :ok, repaired(state, backend)}
+      error -> {:reply, error, state}
+    end
+  end
+
+  def handle_call({:rebase, tick, read}, _, state) do
+    if function_exported?(state.module, :rebase, 3),
+      do: {:reply, :ok, %{state | backend: state.module.rebase(state.backend, tick, read)}},
+      else: {:reply, :ok, state}
+  end
+
   def handle_call(:close, _, state), do: {:stop, :normal, :ok, state}
 
   def handle_call({:advance, goal, timeout_ms}, from, state) do
@@ -167,12 +208,19 @@ defmodule GamePlatform.Compute.WorldProcess do
   end
 
   @impl true
+  def handle_info(:slice, %{holds: holds} = state) when holds != %{},
+    do: {:noreply, %{state | slicing: false}}
+
   def handle_info(:slice, state), do: run(%{state | slicing: false})
+  def handle_info({:captured, ref}, state), do: {:noreply, release(state, ref)}
   def handle_info({:DOWN, owner, _, _, _}, %{owner: owner} = state), do: {:stop, :normal, state}
 
   # What it had accepted is in the journal, or not: only the journal knows, so the world begins anew from there.
   def handle_info({:DOWN, monitor, _, _, _}, %{journal: %Journal{monitor: monitor}} = state),
     do: {:stop, {:shutdown, :journal_down}, state}
+
+  def handle_info({:DOWN, monitor, _, _, _}, %{holds: holds} = state) when is_map_key(holds, monitor),
+    do: {:noreply, release(state, monitor)}
 
   def handle_info({:DOWN, monitor, _, _, _}, state), do: {:noreply, drop(state, monitor, nil)}
   def handle_info({:late, monitor}, state), do: {:noreply, drop(state, monitor, {:error, :timeout})}
@@ -204,12 +252,16 @@ defmodule GamePlatform.Compute.WorldProcess do
   defp repairing(state, fun) do
     with {:error, :corrupt_peer} <- fun.(state),
          {:ok, backend} <- state.module.repair(state.backend) do
-      Reads.forget(state.world)
-      state = %{state | backend: backend, pending: Pending.forget(state.pending)}
+      state = repaired(state, backend)
       {fun.(state), state}
     else
       answer -> {answer, state}
     end
+  end
+
+  defp repaired(state, backend) do
+    Reads.forget(state.world)
+    %{state | backend: backend, pending: Pending.forget(state.pending)}
   end
 
   defp take_in(%{world: world, backend: backend} = state, actions) do
@@ -249,8 +301,11 @@ defmodule GamePlatform.Compute.WorldProcess do
 
   defp journaled(:recovered, state), do: %{state | pending: Pending.recovered(state.pending)}
 
+  defp release(state, ref), do: slice(%{state | holds: Hold.remove(state.holds, ref)})
+
   # Asks for a slice, once.
   defp slice(%{slicing: true} = state), do: state
+  defp slice(%{holds: holds} = state) when holds != %{}, do: state
 
   defp slice(%{ready: true} = state) do
     if :queue.is_empty(state.jobs), do: state, else: request(state)

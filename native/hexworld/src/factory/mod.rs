@@ -38,7 +38,9 @@ use machine::Machine;
 use moves::Moves;
 use phases::Phases;
 use player::Player;
-pub(crate) use store::{CARDS_OF_ACTION, StoreError};
+pub(crate) use store::{
+    CARDS_OF_ACTION, StoreError, WORLD_KEY, machine_key, outcome_key, owner_key, player_key,
+};
 use watch::Watch;
 use yard::{ByNumber, Owner, Yard};
 

@@ -37,23 +37,23 @@ impl From<Full> for StoreError {
     }
 }
 
-pub(super) fn machine_key(cell: u32) -> u64 {
+pub(crate) fn machine_key(cell: u32) -> u64 {
     MACHINE << TYPE | u64::from(cell)
 }
 
-pub(super) fn owner_key(cell: u32) -> u64 {
+pub(crate) fn owner_key(cell: u32) -> u64 {
     OWNER << TYPE | u64::from(cell)
 }
 
-pub(super) fn player_key(number: u32) -> u64 {
+pub(crate) fn player_key(number: u32) -> u64 {
     PLAYER << TYPE | u64::from(number)
 }
 
-pub(super) fn outcome_key(number: u32, slot: u32) -> u64 {
+pub(crate) fn outcome_key(number: u32, slot: u32) -> u64 {
     OUTCOME << TYPE | u64::from(number) << 8 | u64::from(slot)
 }
 
-const WORLD_KEY: u64 = WORLD << TYPE;
+pub(crate) const WORLD_KEY: u64 = WORLD << TYPE;
 
 impl Owner {
     pub(super) fn encode(self, bytes: &mut Vec<u8>) {
@@ -131,11 +131,24 @@ impl Factory {
         let mut taken = Ok(());
         cards.load(tick, |key, card, bytes| {
             if taken.is_ok() {
-                taken = loaded.take(key, card, bytes);
+                taken = loaded.take(key, Some(card), bytes);
             }
         })?;
         taken?;
         loaded.finish()
+    }
+
+    /// The same of objects that lie in no cards: whether they can be a world's.
+    pub fn check<'a>(
+        economy: &Economy,
+        sphere: Sphere,
+        objects: impl Iterator<Item = (u64, &'a [u8])>,
+    ) -> Result<(), Corrupt> {
+        let mut loaded = Loaded::new(economy, sphere);
+        for (key, bytes) in objects {
+            loaded.take(key, None, bytes)?;
+        }
+        loaded.finish().map(drop)
     }
 }
 
@@ -143,7 +156,7 @@ impl Factory {
 struct Loaded<'a> {
     economy: &'a Economy,
     sphere: Sphere,
-    machines: Vec<(u32, Machine, Card)>,
+    machines: Vec<(u32, Machine, Option<Card>)>,
     players: Vec<Player>,
     outcomes: Vec<(u32, u32, Outcome)>,
     counters: Option<(u32, u64)>,
@@ -157,7 +170,7 @@ impl<'a> Loaded<'a> {
         Loaded { economy, sphere, machines, players, outcomes, counters, factory }
     }
 
-    fn take(&mut self, key: u64, card: Card, bytes: &[u8]) -> Result<(), Corrupt> {
+    fn take(&mut self, key: u64, card: Option<Card>, bytes: &[u8]) -> Result<(), Corrupt> {
         let id = key & ((1 << 48) - 1);
         let cell = u32::try_from(id).ok().filter(|&cell| cell < self.sphere.cells());
         let six_sided = |&cell: &u32| self.sphere.neighbours(cell).count() == 6;
@@ -241,7 +254,7 @@ impl<'a> Loaded<'a> {
             let owner = factory.owners.get(&cell).copied();
             let owner = owner.ok_or(corrupt("machine without an owner on", u64::from(cell)))?;
             let n = factory.set_up(cell, machine, owner);
-            factory.yard.spot_mut(n).card = Some(card);
+            factory.yard.spot_mut(n).card = card;
         }
         // What was loaded is kept already.
         factory.yard.take_dirty();

@@ -1,15 +1,16 @@
 defmodule GamePlatform.Compute.Node.Batches do
   @moduledoc false
-  # The actions of every tick, from which a world whose memory is lost is made again. When they are more than fits,
-  # none are kept but those of the last tick, which a worker that takes over needs: then such a world is lost.
+  # The actions of every tick since the state that a world whose memory is lost is made again from. When they are more
+  # than fits, none are kept but those of the last tick, which a worker that takes over needs: then such a world is
+  # lost, until there is a later state to begin from.
 
   alias GamePlatform.Compute.Worker
   alias GamePlatform.Native
 
   @max_bytes 64 * 1_048_576
 
-  # The last one first.
-  defstruct list: [], bytes: 0, complete: true, max_bytes: @max_bytes
+  # The last one first. `lost` is the last tick whose batch is not kept.
+  defstruct list: [], bytes: 0, lost: nil, max_bytes: @max_bytes
 
   def new(max_bytes \\ @max_bytes), do: %__MODULE__{max_bytes: max_bytes}
 
@@ -22,7 +23,19 @@ defmodule GamePlatform.Compute.Node.Batches do
 
     if bytes <= batches.max_bytes,
       do: %{batches | list: [{tick, batch} | batches.list], bytes: bytes},
-      else: %{batches | list: [{tick, batch}], bytes: byte_size(batch), complete: false}
+      else: forget(batches, tick, batch)
+  end
+
+  defp forget(batches, tick, batch) do
+    lost = if batches.list == [], do: batches.lost, else: batches.list |> hd() |> elem(0)
+    %{batches | list: [{tick, batch}], bytes: byte_size(batch), lost: lost}
+  end
+
+  @doc "Forgets those before a tick, because a world can be made again from there."
+  def since(%{list: list, lost: lost} = batches, tick) do
+    list = Enum.take_while(list, fn {at, _} -> at >= tick end)
+    bytes = list |> Enum.map(fn {_, batch} -> byte_size(batch) end) |> Enum.sum()
+    %{batches | list: list, bytes: bytes, lost: if(lost != nil and lost >= tick, do: lost)}
   end
 
   @doc "The batch of a tick, if it is the last one that was given."
@@ -30,7 +43,7 @@ defmodule GamePlatform.Compute.Node.Batches do
   def at(_, _), do: nil
 
   @doc "All batches from the first tick on."
-  def past(%{complete: true, list: list}), do: {:ok, Enum.reverse(list)}
+  def past(%{lost: nil, list: list}), do: {:ok, Enum.reverse(list)}
   def past(_), do: {:error, :corrupt_peer}
 
   @doc """

@@ -1,6 +1,8 @@
 defmodule GamePlatform.Compute.Beam.Factory.Codec do
   @moduledoc false
-  # The canonical bytes, all little-endian: what digests are taken of and what is told outside.
+  # The canonical bytes, all little-endian: what digests are taken of and what is told outside. `Decoder` reads them.
+
+  import Bitwise, only: [<<<: 2]
 
   alias GamePlatform.Compute.Beam.Factory.{Players, Results}
 
@@ -36,6 +38,29 @@ defmodule GamePlatform.Compute.Beam.Factory.Codec do
 
     [players, <<?W, map_size(factory.players)::32-little, factory.seq::64-little>>]
   end
+
+  # All objects with their keys, ascending: what a snapshot has of them.
+  def objects(factory) do
+    machines = for {cell, m} <- factory.machines, do: {(1 <<< 56) + cell, machine(m)}
+
+    owners =
+      for {cell, {owner, grant}} <- factory.owners,
+          do: {(2 <<< 56) + cell, <<owner::32-little, grant::32-little>>}
+
+    players = for {number, player} <- factory.players, do: {(3 <<< 56) + number, player(player)}
+
+    outcomes =
+      for {number, player} <- factory.players,
+          {slot, result} <- player.kept,
+          do: {(4 <<< 56) + (number <<< 8) + slot, result(result)}
+
+    Enum.sort(machines ++ owners ++ players ++ outcomes) ++ counters(factory)
+  end
+
+  defp counters(%{players: players}) when players == %{}, do: []
+
+  defp counters(factory),
+    do: [{5 <<< 56, <<map_size(factory.players)::32-little, factory.seq::64-little>>}]
 
   def machine(m), do: <<m.prototype, m.direction, m.side, inside(m)::binary>>
 
