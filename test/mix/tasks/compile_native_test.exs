@@ -30,6 +30,7 @@ defmodule Mix.Tasks.Compile.NativeTest do
     echo '{"reason":"compiler-artifact","target":{"crate_types":["cdylib"],"name":"gp_nif"},"filenames":["#{dir}/libgp_nif.so"]}'
     echo '{"reason":"compiler-artifact","target":{"crate_types":["bin"],"name":"gp_worker"},"filenames":["#{dir}/libgp_nif.so"]}'
     echo '{"reason":"compiler-artifact","target":{"crate_types":["bin"],"name":"gp_edge"},"filenames":["#{dir}/libgp_nif.so"]}'
+    echo '{"reason":"compiler-artifact","target":{"crate_types":["bin"],"name":"gp_link"},"filenames":["#{dir}/libgp_nif.so"]}'
     """)
 
     File.chmod!(Path.join(dir, "bin/cargo"), 0o755)

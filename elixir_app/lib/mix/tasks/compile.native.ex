@@ -16,7 +16,8 @@ defmodule Mix.Tasks.Compile.Native do
   @artefacts [
     {"gp_nif", "cdylib", "gp_nif.so"},
     {"gp_worker", "bin", "gp_worker"},
-    {"gp_edge", "bin", "gp_edge"}
+    {"gp_edge", "bin", "gp_edge"},
+    {"gp_link", "bin", "gp_link"}
   ]
   @rust_version "1.88"
 
