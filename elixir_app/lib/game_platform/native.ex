@@ -1,7 +1,7 @@
 defmodule GamePlatform.Native do
   @moduledoc false
   # Every NIF stub. The prefix of a name is the Rust file it lives in (`native/nif/src`). Only the room
-  # `compute` and `GamePlatform.JSON` call these.
+  # `compute`, `GamePlatform.JSON` and the data directory of the room `persistence` call these.
 
   @on_load :load
 
@@ -45,6 +45,9 @@ defmodule GamePlatform.Native do
   def json_decode_dirty(_text), do: nif()
   def json_encode(_term), do: nif()
   def json_encode_dirty(_term), do: nif()
+
+  def lock_release(_lock), do: nif()
+  def lock_take(_path), do: nif()
 
   def native_info, do: nif()
   def native_nothing, do: nif()

@@ -8,6 +8,7 @@
 mod field;
 mod hash;
 mod json;
+mod lock;
 mod native;
 mod picture;
 mod ring;
