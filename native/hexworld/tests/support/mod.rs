@@ -3,6 +3,7 @@
 // Each test file compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub mod deeds;
 pub mod plant;
 pub mod reference;
 pub mod rulesets;

@@ -10,6 +10,11 @@ const DEFAULT: &str = include_str!("../../../../priv/rulesets/default.toml");
 
 /// The default economy over a field that stands still, with a kit for every machine.
 pub fn still_ruleset() -> Ruleset {
+    Ruleset::parse(&still_text()).expect("a ruleset")
+}
+
+/// The text of [`still_ruleset`].
+pub fn still_text() -> String {
     let economy = &DEFAULT[DEFAULT.find("fire =").expect("an economy")..];
     let economy = &economy[..economy.find("start =").expect("a start")];
     let kinds = ["rock", "water", "moss", "thicket", "ferrite", "crystal", "ember", "peat"];
@@ -19,13 +24,12 @@ pub fn still_ruleset() -> Ruleset {
         .collect();
     let kit = "stone = 5000, wood = 5000, iron = 5000, gear = 5000, cord = 5000, brick = 5000, glass = 5000, \
                wire = 5000, steel = 5000, motor = 5000, spore = 5000, peat = 4000";
-    let text = format!(
+    format!(
         "beat = 1\nkind = [{}]\n{economy}\n\
          start = {{ kit = {{ {kit} }}, inventory = 60000, step = 4, gather = 8, craft = 20, queue = 16 }}\n\
          claim = {{ item = \"stone\", base = 0, every = 10000, gap = 1, estates = 100 }}\n",
         kinds.join(", ")
-    );
-    Ruleset::parse(&text).expect("a ruleset")
+    )
 }
 
 /// Actions for one tick.
