@@ -29,4 +29,15 @@ defmodule GamePlatform.Compute.Node.BatchesTest do
     assert Batches.past(batches) == {:error, :corrupt_peer}
     assert Batches.at(batches, 4) == "d"
   end
+
+  test "what lies before a state to begin from is forgotten, and then nothing is lost any more" do
+    batches = Batches.new(4) |> Batches.put(1, "aaa") |> Batches.put(2, "b")
+    assert %{list: [{2, "b"}], bytes: 1} = since = Batches.since(batches, 2)
+    assert Batches.past(since) == {:ok, [{2, "b"}]}
+    assert %{list: [], bytes: 0} = Batches.since(batches, 3)
+
+    lost = batches |> Batches.put(3, "ccc") |> Batches.put(4, "d")
+    assert Batches.past(Batches.since(lost, 2)) == {:error, :corrupt_peer}
+    assert Batches.past(Batches.since(lost, 3)) == {:ok, [{3, "ccc"}, {4, "d"}]}
+  end
 end

@@ -240,7 +240,15 @@ defmodule GamePlatform.Compute.Beam do
 
   defp take_in(nil, []), do: {:ok, nil}
   defp take_in(nil, _), do: {:error, "there are objects, and the ruleset has no economy"}
-  defp take_in(factory, objects), do: Decoder.factory(factory, objects)
+
+  # There is one way to write a factory down.
+  defp take_in(factory, objects) do
+    with {:ok, factory} <- Decoder.factory(factory, objects) do
+      if Codec.objects(factory) == objects,
+        do: {:ok, factory},
+        else: {:error, "the objects are not all of a world"}
+    end
+  end
 
   defp invalid(sentence), do: {:error, {:invalid_snapshot, sentence}}
 
