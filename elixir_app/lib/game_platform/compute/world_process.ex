@@ -61,6 +61,18 @@ defmodule GamePlatform.Compute.WorldProcess do
   # when it is answered.
   def keep(pid, journal, seq, kept, classes), do: GenServer.call(pid, {:keep, journal, seq, kept, classes})
 
+  # Advances to `tick` with these batches, `{tick, batch}` ascending, each taken in by its tick.
+  def replay(pid, batches, tick), do: call(pid, {:replay, batches, tick})
+
+  # From now on nobody can act in the world or advance it.
+  def freeze(pid), do: call(pid, :freeze)
+
+  defp call(pid, request) do
+    GenServer.call(pid, request, :infinity)
+  catch
+    :exit, _ -> {:error, :closed}
+  end
+
   # Asks for an advance without waiting; `answer/2` tells whether a message is the answer.
   def request_advance_to(pid, tick), do: :gen_server.send_request(pid, {:advance, {:to, tick}, :infinity})
 
@@ -94,6 +106,9 @@ defmodule GamePlatform.Compute.WorldProcess do
          world: world,
          pending: if(world.economy, do: Pending.new()),
          journal: nil,
+         # Batches of a log that are yet to be taken in.
+         script: [],
+         frozen: false,
          # The tick whose mark is waited for.
          awaited: nil,
          module: module,
@@ -165,6 +180,15 @@ defmodule GamePlatform.Compute.WorldProcess do
 
   def handle_call({:read, what, arguments}, _, state),
     do: read(state, &apply(Reads, what, [&1.world, &1.backend | arguments]))
+
+  def handle_call({:submit, _}, _, %{frozen: true} = state), do: {:reply, {:error, :read_only}, state}
+  def handle_call({:advance, _, _}, _, %{frozen: true} = state), do: {:reply, {:error, :read_only}, state}
+  def handle_call(:freeze, _, state), do: {:reply, :ok, %{state | frozen: true}}
+
+  def handle_call({:replay, batches, tick}, from, state) do
+    job = Job.new(from, {:to, tick}, :infinity)
+    {:noreply, slice(%{state | script: batches, jobs: :queue.in(job, state.jobs)})}
+  end
 
   def handle_call({:submit, actions}, from, state) do
     case repairing(state, &take_in(&1, actions)) do
@@ -378,7 +402,7 @@ defmodule GamePlatform.Compute.WorldProcess do
   end
 
   defp advance(job, state, before) do
-    target = Pending.until(state.pending, before, job.target)
+    target = state.pending |> Pending.until(before, job.target) |> next_batch(state.script)
 
     case state.module.advance(state.backend, target, @slice_us) do
       {:ok, tick, done?, backend} ->
@@ -397,6 +421,9 @@ defmodule GamePlatform.Compute.WorldProcess do
     end
   end
 
+  defp next_batch(target, [{tick, _} | _]), do: min(target, tick)
+  defp next_batch(target, []), do: target
+
   defp finished(job, state) do
     Job.finish(job, {:ok, state.tick}, about(state))
     state
@@ -412,6 +439,11 @@ defmodule GamePlatform.Compute.WorldProcess do
 
   # What is pending for the next tick goes to the backend just before that tick is executed.
   defp give(state, tick, target) when tick >= target, do: {:ok, state}
+
+  defp give(%{script: [{tick, batch} | script]} = state, tick, _) do
+    with {:ok, backend} <- state.module.act(state.backend, tick, batch),
+         do: {:ok, %{state | backend: backend, script: script}}
+  end
 
   defp give(state, tick, _) do
     case Pending.boundary(state.pending, tick) do
