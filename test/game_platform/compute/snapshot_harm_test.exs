@@ -6,7 +6,7 @@ defmodule GamePlatform.Compute.SnapshotHarmTest do
   import GamePlatform.Harm
 
   alias GamePlatform.{Compute, Plant}
-  alias GamePlatform.Compute.WorldProcess
+  alias GamePlatform.Compute.{Snapshots, WorldProcess}
 
   @moduletag capture_log: true
 
@@ -103,6 +103,49 @@ defmodule GamePlatform.Compute.SnapshotHarmTest do
     assert {:ok, 20} = Compute.advance(world, 10)
   end
 
+  defmodule Overtaken do
+    # Reads of it are always overtaken while ticks go on, and its memory is broken until it is repaired.
+    def capture(%{test: test}, owner, ref) do
+      send(test, {:capture, owner, ref})
+      receive(do: ({:answer, answer} -> answer))
+    end
+
+    def encode(captured, text), do: {:ok, 0, captured <> text}
+  end
+
+  test "ticks wait for the last of the tries" do
+    world = %Compute.World{
+      pid: self(),
+      backend: :scripted,
+      module: Overtaken,
+      reader: %{test: self()},
+      frequency: 1,
+      seed: 1,
+      cells: 12,
+      kinds: []
+    }
+
+    ask = fn
+      :capture -> {:held, make_ref(), "text"}
+      :repair -> :ok
+    end
+
+    answers = fn answers -> for answer <- answers, do: send(self(), {:answer, answer}) end
+    answers.([{:error, :busy}, {:error, :corrupt_peer}, {:error, :busy}, {:error, :busy}, {:ok, "all "}])
+    assert Snapshots.take(world, ask) == {:ok, "all text"}
+    me = self()
+
+    for owner <- [me, me, me, me, nil] do
+      assert_received {:capture, ^owner, ref}
+      # Said by whoever asked, too: the hold ends in any case.
+      assert_received {:captured, ^ref}
+    end
+
+    answers.([{:error, :corrupt_peer}, {:error, :corrupt_peer}])
+    assert Snapshots.take(world, ask) == {:error, :corrupt_peer}
+    assert Snapshots.take(world, fn :capture -> {:error, :closed} end) == {:error, :closed}
+  end
+
   test "no scheduler is held" do
     {:ok, world} = Compute.new_world(backend: :nif, frequency: 400)
     taking = Task.async(fn -> for _ <- 1..5, do: {:ok, _} = Compute.snapshot(world) end)
@@ -195,6 +238,9 @@ defmodule GamePlatform.Compute.SnapshotHarmTest do
     assert {:error, {:invalid_snapshot, _}} = Compute.snapshot(world)
     WorldProcess.rebase(world.pid, tick, fn -> {:error, :gone} end)
     assert {:error, :gone} = Compute.snapshot(world)
+    WorldProcess.rebase(world.pid, tick + 1, read)
+    assert {:error, {:invalid_snapshot, sentence}} = Compute.snapshot(world)
+    assert sentence == "it is of tick #{tick}, where one of tick #{tick + 1} was to be"
   end
 
   test "backends that lose no memory take a rebase and need it not" do

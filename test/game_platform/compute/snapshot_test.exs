@@ -138,6 +138,37 @@ defmodule GamePlatform.Compute.SnapshotTest do
     assert Compute.snapshot(world) == {:error, :closed}
   end
 
+  test "the header is the one that docs/persistence.md shows" do
+    {:ok, world} = Compute.new_world(backend: :nif, seed: 9, frequency: 5, ruleset: "priv/rulesets/tiny.toml")
+    {:ok, 7} = Compute.advance(world, 7)
+    snapshot = snapshot!(world)
+    {:ok, info} = Compute.snapshot_info(snapshot)
+    [_, table] = Regex.run(~r/^\| offset \|.*\n\|[-|]+\n((?:\|.*\n)+)/m, File.read!("docs/persistence.md"))
+
+    rows =
+      for line <- String.split(table, "\n", trim: true) do
+        [_, offset, bytes, what, _] = String.split(line, "|") |> Enum.map(&String.trim/1)
+        {String.to_integer(offset), String.to_integer(bytes), what}
+      end
+
+    assert Enum.reduce(rows, 0, fn {offset, bytes, _}, at -> if offset == at, do: at + bytes end) == 112
+
+    part = fn name ->
+      Enum.find_value(rows, fn {at, n, what} -> what =~ name && binary_part(snapshot, at, n) end)
+    end
+
+    assert part.("gps1") == "gps1"
+    assert part.("version") == <<1::16-little>>
+    assert part.("frequency") == <<5::32-little>>
+    assert part.("tick") == <<7::64-little>>
+    assert part.("seed") == <<9::64-little>>
+    assert part.("hash of the ruleset") == info.ruleset_hash
+    assert part.("digest of the state") == info.digest
+    # The ruleset, a chunk for each diamond, the poles and the end; nobody has joined.
+    assert part.("number of sections") == <<14::32-little>>
+    assert part.("check") == binary_part(Native.hash_blake3(binary_part(snapshot, 0, 96)), 0, 16)
+  end
+
   test "the first difference has a place" do
     {:ok, world} = Compute.new_world(backend: :nif, frequency: 70)
     {:ok, tick, {kinds, amounts}} = Compute.planes(world)

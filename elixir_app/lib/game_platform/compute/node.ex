@@ -16,7 +16,8 @@ defmodule GamePlatform.Compute.Node do
   @max_failures 20
   @full_ms 1
 
-  # `base` is what another memory begins with, a function that returns a snapshot, or nil for the world's beginning;
+  # `base` is what another memory begins with, the tick of a snapshot and a function that returns it, or nil for the
+  # world's own beginning;
   # `attached` tells the life of the worker that has this world open, `limit` the last tick it was asked for,
   # `ready` whether the first state is whole, `rebuilds` how many are under way, one within the other, and `batches`
   # the actions that a successor or another memory needs.
@@ -51,7 +52,7 @@ defmodule GamePlatform.Compute.Node do
   @impl true
   def load(state, snapshot) do
     with {:ok, tick} <- Native.world_restore(state.handle, snapshot) do
-      base = state.base || fn -> {:ok, snapshot} end
+      base = state.base || {tick, fn -> {:ok, snapshot} end}
       {:ok, tick, %{state | ready: true, tick: tick, limit: max(state.limit, tick), base: base}}
     end
   end
@@ -59,7 +60,7 @@ defmodule GamePlatform.Compute.Node do
   @impl true
   def rebase(state, tick, read) do
     options = Map.merge(state.options, %{cells: nil, snapshot: nil})
-    %{state | base: read, batches: Batches.since(state.batches, tick), options: options}
+    %{state | base: {tick, read}, batches: Batches.since(state.batches, tick), options: options}
   end
 
   @impl true
@@ -354,8 +355,13 @@ defmodule GamePlatform.Compute.Node do
     end
   end
 
-  defp first(%{base: read} = state, _) when read != nil do
-    with {:ok, snapshot} <- read.(), {:ok, _tick, state} <- load(state, snapshot), do: {:ok, state}
+  # From an earlier one batches would be missing, and a later one is not of this world.
+  defp first(%{base: {base, read}, limit: limit} = state, _) do
+    with {:ok, snapshot} <- read.(), {:ok, tick, state} <- load(state, snapshot) do
+      if tick in base..limit//1,
+        do: {:ok, state},
+        else: {:error, {:invalid_snapshot, "it is of tick #{tick}, where one of tick #{base} was to be"}}
+    end
   end
 
   defp first(%{options: %{cells: {kinds, amounts}}} = state, _), do: fill(state, kinds, amounts)

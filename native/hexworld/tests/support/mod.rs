@@ -7,6 +7,7 @@ pub mod deeds;
 pub mod plant;
 pub mod reference;
 pub mod rulesets;
+pub mod snapshots;
 pub mod toml;
 
 use hexworld::random::mix64;
