@@ -54,6 +54,7 @@ proptest! {
             for number in 0..40 {
                 let _ = cards.get(key(1, number), tick, &mut object);
             }
+            let _ = cards.scan(tick, |_, object| assert!(object.len() <= MAX_OBJECT));
         }
         let _ = (cards.free(), cards.check());
         let _ = Cards::open(cards.segments().map(copy).collect())

@@ -85,6 +85,11 @@ impl Model {
     }
 
     fn check(&self) {
+        let mut all = Objects::new();
+        let scanned = self.reader.scan(self.tick, |key, object| {
+            assert_eq!(all.insert(key, object.to_vec()), None, "{key:#x} twice");
+        });
+        assert_eq!((scanned, Some(&all)), (Ok(()), self.past.back()));
         for (back, objects) in self.past.iter().rev().enumerate() {
             let tick = self.tick - back as u64;
             for key in (0..80).map(|n| key(1 + n / 40, n % 40)) {
