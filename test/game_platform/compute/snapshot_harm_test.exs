@@ -72,6 +72,18 @@ defmodule GamePlatform.Compute.SnapshotHarmTest do
     assert Compute.digest(world) == {:ok, uninterrupted(opts, 3_000)}
   end
 
+  @tag :worker
+  test "a world at rest needs no worker for it", %{worker: worker} do
+    {:ok, world} = Compute.new_world(worker: worker, frequency: 12, seed: 5)
+    {:ok, 50} = Compute.advance(world, 50)
+    up = up(worker)
+    stop(up)
+    assert {:ok, snapshot} = Compute.snapshot(world)
+    signal(up, "CONT")
+    assert {:ok, %{tick: 50, digest: digest}} = Compute.snapshot_info(snapshot)
+    assert Compute.digest(world) == {:ok, digest}
+  end
+
   test "a caller that dies in the middle holds nothing up" do
     {:ok, world} = Compute.new_world(backend: :nif, frequency: 8)
     test = self()
