@@ -87,6 +87,40 @@ fn a_successor_goes_on_in_memory_that_was_restored() {
     }
 }
 
+/// More objects than a world begins with room for, in several sections, some of them longer than a card.
+#[test]
+fn room_is_made_for_all_objects() {
+    let kept = World::new(WorldOptions::new(24, 1, still_ruleset())).unwrap();
+    kept.generate(|| true).unwrap();
+    let economy = kept.options().ruleset.economy.clone().unwrap();
+    for tick in 0..3 {
+        let mut given = Vec::new();
+        for n in 0..1500u32 {
+            let mut batch = Batch::new(&economy, &format!("player {n}"));
+            match tick {
+                0 => batch.join(n),
+                _ => (0..3).fold(&mut batch, |batch, deed| {
+                    batch.push_as(&format!("{tick}, deed {deed:050}"), 2, &[&n.to_le_bytes()])
+                }),
+            };
+            given.extend(batch.actions());
+        }
+        kept.reserve(given.len()).unwrap();
+        kept.act(tick, &batch(&given)).unwrap();
+        advance(&kept, tick + 1);
+    }
+    let bytes = snapshot(&kept);
+    assert!(Snapshot::parse(&bytes).unwrap().sections() > 2 + 12 + 1);
+    let copy = restored(&kept, &bytes, true, 1);
+    assert!(copy.segments().len() > 3);
+    let successor = opened(&copy);
+    for world in [&kept, &successor] {
+        world.reserve(0).unwrap();
+        advance(world, 60);
+    }
+    assert_eq!(successor.digest(), kept.digest());
+}
+
 /// Large enough for the pool, with sections in several diamonds.
 #[test]
 fn a_field_goes_on_whatever_the_threads() {

@@ -216,6 +216,11 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    /// How many sections there are, the end among them.
+    pub fn sections(&self) -> usize {
+        2 + self.field.len() + self.objects.len()
+    }
+
     /// The cells of a chunk, which must exist.
     ///
     /// # Errors
