@@ -11,7 +11,8 @@ end
 defmodule GamePlatform.TelemetryTest do
   use ExUnit.Case, async: false
 
-  alias GamePlatform.{Compute, NativeNode, NativePeer, Telemetry, WSClient}
+  alias GamePlatform.{Compute, Instance, NativeNode, NativePeer, Telemetry, WSClient}
+  alias GamePlatform.Persistence.{DataDir, Snapshotter}
 
   @moduletag :capture_log
 
@@ -20,7 +21,17 @@ defmodule GamePlatform.TelemetryTest do
     on_exit(fn -> :persistent_term.erase(:telemetry) end)
   end
 
-  test "each event comes with exactly the keys that are listed" do
+  # Of the world of the instance above; it writes one when it is stopped.
+  defp snapshotter(dir) do
+    {:ok, _} = DataDir.open(dir)
+    server = Instance.via(__MODULE__.Game, :world_server)
+    options = %{world_server: server, dir: dir, world: "main", every_s: 60, keep: 1, prune: &{:ok, &1}}
+    {:ok, snapshotter} = Snapshotter.start_link({nil, options})
+    GenServer.stop(snapshotter)
+  end
+
+  @tag :tmp_dir
+  test "each event comes with exactly the keys that are listed", %{tmp_dir: dir} do
     {:ok, world} = Compute.new_world(frequency: 100)
     # Longer than a second of work, so that progress is reported.
     # An advance that gives up has ended too.
@@ -34,6 +45,7 @@ defmodule GamePlatform.TelemetryTest do
     native = start_supervised!({NativeNode, NativePeer.options()})
     assert {:ok, _} = NativeNode.await_up(native)
     NativeNode.stop(native)
+    snapshotter(Path.join(dir, "data"))
 
     for %{event: event, measurements: measurements, metadata: metadata} <- Telemetry.events() do
       assert_receive {^event, measured, about}, 5_000

@@ -10,6 +10,7 @@ defmodule GamePlatform.Telemetry do
   * `[:game_platform, :compute, :submit]`: actions came, of which so many were accepted and refused.
   * `[:game_platform, :world, :tick, :stop]`: a world server has done a tick.
   * `[:game_platform, :world, :publish]`: clients were told a step of the world, of so many bytes.
+  * `[:game_platform, :snapshot, :stop]`: a snapshot of so many bytes is on the disk.
   * `[:game_platform, :native_node, :up | :down]`: a native program serves, after the `duration` of its start; it
     is dead, after having served for `uptime`.
   * `[:game_platform, :socket, :connect]`: a client was `:accepted` or `:refused`.
@@ -26,6 +27,7 @@ defmodule GamePlatform.Telemetry do
     {[:compute, :submit], [:accepted, :refused], [:backend, :frequency]},
     {[:world, :tick, :stop], [:duration, :missed], [:backend, :frequency, :server, :tick]},
     {[:world, :publish], [:bytes, :duration], [:tick, :topic]},
+    {[:snapshot, :stop], [:bytes, :duration], [:tick, :world]},
     {[:native_node, :up], [:duration], [:generation, :os_pid, :program]},
     {[:native_node, :down], [:uptime], [:generation, :os_pid, :program, :reason]},
     {[:socket, :connect], [:count], [:handler, :result, :transport]},

@@ -36,9 +36,10 @@ defmodule GamePlatform.Persistence.DataDirTest do
   end
 
   test "another process of this VM is told so", %{dir: dir} do
-    {:ok, _} = DataDir.open(dir)
-
+    {:ok, data} = DataDir.open(dir)
     assert {:in_use, sentence} = refused(DataDir.open(dir))
+    # Had it been collected as garbage, the directory would be free.
+    DataDir.close(data)
 
     assert sentence ==
              "data directory #{dir} is in use by this process (#{System.pid()}) already: stop that one, or choose " <>
