@@ -40,7 +40,7 @@ async fn main() {
     let mut seed: u64 = arguments.next().expect("SEED").parse().expect("a number");
     let requests: u64 = arguments.next().expect("REQUESTS").parse().expect("a number");
     let mut notes = File::create(dir.join("notes.mark")).unwrap();
-    let log = Log::open(&dir, Options::default()).await.unwrap();
+    let log = Log::open(&dir, Options { move_after: 150, ..Options::default() }).await.unwrap();
     let mut worlds = WORLDS.map(|name| World { name, seq: 0, marked: 0, tick: 0 });
     let mut under_way = VecDeque::new();
     for request in 0..requests {

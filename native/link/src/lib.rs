@@ -10,6 +10,7 @@ pub mod control;
 mod error;
 mod lock;
 mod log;
+mod mover;
 mod stats;
 pub mod store;
 mod terms;

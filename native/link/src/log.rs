@@ -37,11 +37,19 @@ pub struct Options {
     pub max_bytes: u64,
     /// How long another writer is waited for.
     pub wait: Duration,
+    /// How many pages the log before the database may have until they are moved there.
+    pub move_after: u32,
+}
+
+impl Options {
+    pub(crate) fn most_pages(&self) -> u64 {
+        self.max_bytes / open::PAGE
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { mode: Mode::Write, max_bytes: 0, wait: Duration::from_secs(5) }
+        Options { mode: Mode::Write, max_bytes: 0, wait: Duration::from_secs(5), move_after: 4000 }
     }
 }
 
@@ -106,12 +114,12 @@ impl Log {
                 let lock = lock::take(dir, options.wait).await?;
                 let examined = file.clone();
                 blocking(move || examine(&examined, true)).await?;
-                let most_pages = options.max_bytes / open::PAGE;
-                let mut db = open::writer(&file, most_pages).await?;
+                let mut db = open::writer(&file, options.most_pages()).await?;
                 open::raw(&mut db, "PRAGMA wal_checkpoint(TRUNCATE)")
                     .await
                     .map_err(|error| Error::sql(&file, error))?;
-                let writer = Writer::new(db, file.clone(), most_pages, stats.clone(), lock).await?;
+                let mover = open::mover(&file).await?;
+                let writer = Writer::new(db, mover, file.clone(), &options, stats.clone(), lock).await?;
                 let (jobs, asked) = mpsc::unbounded_channel();
                 (Some(jobs), Some(tokio::spawn(writer.run(asked))))
             }

@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
 use crate::lock::Lock;
+use crate::log::Options;
+use crate::mover::{Mover, Moving};
 use crate::stats::Stats;
 use crate::store::open::{limit, raw};
 use crate::store::plan::{Changes, Op, State};
@@ -19,8 +21,6 @@ use crate::store::{apply, prune, rows};
 /// A group ends when it has this many entries, so that nobody waits long for others.
 const GROUP_ENTRIES: usize = 16_384;
 const GROUP_REQUESTS: usize = 4096;
-/// The log before the database may have this many pages before they are moved there.
-const CHECKPOINT: i64 = 1000;
 /// Pages that removing may use when the file is at its limit.
 const RESERVE: u64 = 256;
 
@@ -68,7 +68,8 @@ pub(crate) struct Writer {
     worlds: HashMap<String, State>,
     /// A transaction failed: what is known of worlds may be more than what is written.
     stale: bool,
-    next_checkpoint: i64,
+    mover: Mover,
+    move_after: i64,
     stats: Arc<Stats>,
     _lock: Lock,
 }
@@ -76,18 +77,20 @@ pub(crate) struct Writer {
 impl Writer {
     pub async fn new(
         db: SqliteConnection,
+        mover: SqliteConnection,
         file: PathBuf,
-        most_pages: u64,
+        options: &Options,
         stats: Arc<Stats>,
         lock: Lock,
     ) -> Result<Writer> {
         let mut writer = Writer {
             db,
             file,
-            most_pages,
+            most_pages: options.most_pages(),
             worlds: HashMap::new(),
             stale: true,
-            next_checkpoint: CHECKPOINT,
+            mover: Mover::start(mover),
+            move_after: options.move_after.into(),
             stats,
             _lock: lock,
         };
@@ -128,6 +131,8 @@ impl Writer {
             }
             self.checkpoint().await;
         }
+        self.mover.end().await;
+        // The last connection moves what is left.
         let _ = self.db.close().await;
     }
 
@@ -314,15 +319,21 @@ impl Writer {
         sqlx::query("PRAGMA wal_checkpoint(NOOP)").fetch_one(&mut self.db).await?.try_get(1)
     }
 
-    /// Moves pages to the database when there are many. It is done when nobody waits for an answer; if it fails,
-    /// nothing is lost, and it is tried again when there are many more.
+    /// Moves pages to the database when there are many: nearly all by a connection beside this one, so that
+    /// requests do not wait for it, and then the few that came meanwhile, after which the log begins anew. If that
+    /// fails, nothing is lost, and it is tried again.
     async fn checkpoint(&mut self) {
-        let Ok(frames) = self.log_frames().await else { return };
-        if frames < CHECKPOINT {
-            self.next_checkpoint = CHECKPOINT;
-        } else if frames >= self.next_checkpoint {
-            self.next_checkpoint = frames + CHECKPOINT;
-            let _ = raw(&mut self.db, "PRAGMA wal_checkpoint(PASSIVE)").await;
+        match self.mover.state() {
+            Moving::Busy => {}
+            Moving::Done => {
+                let _ = raw(&mut self.db, "PRAGMA wal_checkpoint(PASSIVE)").await;
+                self.mover.rest();
+            }
+            Moving::Resting => {
+                if self.log_frames().await.is_ok_and(|frames| frames >= self.move_after) {
+                    self.mover.ask();
+                }
+            }
         }
     }
 }

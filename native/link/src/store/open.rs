@@ -59,6 +59,14 @@ pub(crate) async fn reader(file: &Path) -> Result<SqliteConnection> {
     Ok(db)
 }
 
+/// A connection beside the one that writes, which moves what that has written.
+pub(crate) async fn mover(file: &Path) -> Result<SqliteConnection> {
+    let sql = |error| Error::sql(file, error);
+    let mut db = options(file).connect().await.map_err(sql)?;
+    raw(&mut db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0").await.map_err(sql)?;
+    Ok(db)
+}
+
 /// The connection that writes. Makes the tables if the file is new; `most_pages` bounds its size, 0 does not.
 pub(crate) async fn writer(file: &Path, most_pages: u64) -> Result<SqliteConnection> {
     let sql = |error| Error::sql(file, error);
