@@ -7,7 +7,9 @@ defmodule GamePlatform do
 
       children = [{GamePlatform, name: MyGame, frequency: 64, ups: 20}]
 
-  If the world or its server dies it is started anew, at tick 0.
+  With `data_dir: "data"` the world is kept there: what was acknowledged survives the death of any process, of the
+  machine too, and the world goes on when it is started again (`GamePlatform.Persistence`). Without, a world that dies
+  is started anew, at tick 0.
 
   With `edge: [port: 4000]` it serves clients: the page on `/`, Phoenix Channels on `/socket`, and the world on the
   topic `world:main` (`GamePlatformWeb.WorldChannel`), where they play (`GamePlatform.Multiplayer`); with
@@ -68,7 +70,8 @@ defmodule GamePlatform do
          {:ok, options} <- Config.validate(:server, opts),
          {:ok, edge} <- side(:edge, own[:edge]),
          {:ok, admin} <- side(:admin, own[:admin]),
-         {:error, reason} <- Instance.start_link({name, Map.merge(options, %{edge: edge, admin: admin})}) do
+         options = Map.merge(options, %{edge: edge, admin: admin, given: Keyword.keys(opts)}),
+         {:error, reason} <- Instance.start_link({name, options}) do
       {:error, cause(reason)}
     end
   end

@@ -37,6 +37,31 @@ defmodule GamePlatform.ConfigTest do
     assert {:error, _} = Config.parse(:picture, %{longitude: "west"})
   end
 
+  test "durability is a class, and others by action" do
+    assert Config.parse(:server, %{durability: "memory"}) == {:ok, %{durability: %{"default" => :memory}}}
+
+    assert Config.parse(:server, %{durability: "logged, move=memory,craft=stored"}) ==
+             {:ok, %{durability: %{"default" => :logged, "move" => :memory, "craft" => :stored}}}
+
+    for text <- ["", "fast", "move=fast", "jump=memory", "logged,logged", "move=memory,move=logged", "a=b=c"] do
+      assert {:error, {:invalid_option, %{option: :durability, value: ^text, expected: expected}}} =
+               Config.parse(:server, %{durability: text})
+
+      assert expected =~ "logged,move=memory"
+    end
+
+    for value <- [:logged, %{"jump" => :memory}, %{"move" => "memory"}, %{move: :memory}, nil] do
+      assert {:error, {:invalid_option, %{option: :durability}}} = Config.validate(:server, durability: value)
+    end
+  end
+
+  test "a data directory is a path" do
+    assert {:ok, %{data_dir: "data", snapshot_s: 60, snapshots: 4}} =
+             Config.validate(:server, data_dir: "data")
+
+    for bad <- ["", 7, "a\0b"], do: assert({:error, _} = Config.validate(:server, data_dir: bad))
+  end
+
   test "an environment variable is named in the error" do
     assert Config.from_env(:server, %{"UPS" => "60", "HOME" => "/", "WORLD_SEED" => ""}) == {:ok, %{ups: 60}}
     assert {:error, error} = Config.from_env(:server, %{"WORLD_FREQUENCY" => "many"})

@@ -3,6 +3,7 @@ defmodule GamePlatform.CLI do
   # What the Mix tasks share: strict command lines, one-line errors, readable numbers.
 
   alias GamePlatform.Config
+  alias GamePlatform.Persistence.DataDir
 
   # `schema` options come as strings, for `Config.parse/2`; `own` ones as OptionParser types. Returns a map.
   def parse!(task, args, schema, own) do
@@ -47,6 +48,7 @@ defmodule GamePlatform.CLI do
   def ok!({:error, reason}), do: Mix.raise(describe(reason))
 
   def describe({:invalid_option, _} = error), do: Config.describe(error)
+  def describe({:data_dir, _} = error), do: DataDir.describe(error)
 
   def describe({:invalid_ruleset, %{file: file, line: line, column: column, reason: reason}}),
     do: "#{file}:#{line}:#{column}: #{reason}"

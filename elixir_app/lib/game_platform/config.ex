@@ -10,7 +10,7 @@ defmodule GamePlatform.Config do
   `:jwt_secret`, because others can reach it.
   """
 
-  alias GamePlatform.Config.Network
+  alias GamePlatform.Config.{Durability, Network}
 
   @type error :: {:invalid_option, %{option: atom, value: term, expected: String.t()}}
 
@@ -116,6 +116,39 @@ defmodule GamePlatform.Config do
       env: "WORLD_HZ",
       doc: "how often a second clients are told what has changed"
     ],
+    data_dir: [
+      type: :path,
+      default: nil,
+      env: "DATA_DIR",
+      doc:
+        "the directory that keeps the world: its event log and its snapshots; with nil nothing outlives the instance"
+    ],
+    snapshot_s: [
+      type: {:integer, 1, 86_400},
+      default: 60,
+      env: "SNAPSHOT_S",
+      doc: "seconds from one snapshot of the world to the next"
+    ],
+    snapshots: [
+      type: {:integer, 1, 1_000},
+      default: 4,
+      env: "SNAPSHOTS",
+      doc: "how many snapshots are kept; the log is kept from the oldest of them on"
+    ],
+    log_max_bytes: [
+      type: {:integer, 0, @max_tick},
+      default: 1_073_741_824,
+      env: "LOG_MAX_BYTES",
+      doc:
+        "how large the event log may get, in bytes; when it is full, actions are refused with `log_full`. 0 is no limit"
+    ],
+    durability: [
+      type: :durability,
+      default: %{},
+      env: "DURABILITY",
+      doc:
+        "how durable an action is when it is answered, by its name, `\"default\"` for the others: `:memory`, `:logged` (on disk, which is the default) or `:stored` (in the SQL store too, which is the same file unless there is another)"
+    ],
     log_format: [
       type: {:in, [:pretty, :json]},
       default: :pretty,
@@ -126,7 +159,9 @@ defmodule GamePlatform.Config do
 
   @groups %{
     world: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :name, :cells, :max_bytes],
-    server: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups],
+    server:
+      [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups] ++
+        [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability],
     restore: [:backend, :worker, :threads, :name, :max_bytes],
     ping: [:worker, :timeout_ms],
     diff: [],
@@ -245,6 +280,8 @@ defmodule GamePlatform.Config do
 
   defp placeholder({:in, values}), do: Enum.join(values, "|")
   defp placeholder(:ruleset), do: "FILE"
+  defp placeholder(:path), do: "DIR"
+  defp placeholder(:durability), do: "CLASS,ACTION=CLASS,…"
   defp placeholder(:address), do: "ADDRESS"
   defp placeholder(:origins), do: "ORIGIN,…"
   defp placeholder(type) when type in [:secret, :text], do: "TEXT"
@@ -298,13 +335,15 @@ defmodule GamePlatform.Config do
   # What can be typed is not what can be written in Elixir.
   defp expected_text({:in, values}), do: one_of(values, &Atom.to_string/1)
   defp expected_text(:ruleset), do: "a path"
+  defp expected_text(:durability), do: Durability.expected_text()
   defp expected_text(:max_bytes), do: "a number of bytes"
   defp expected_text(:origins), do: "* or origins such as https://play.example, with commas between"
   defp expected_text(type), do: expected(type)
 
   defp parse_as({:integer, _, _}, text), do: whole(text)
   defp parse_as(:max_bytes, text), do: whole(text)
-  defp parse_as(type, text) when type in [:ruleset, :address, :secret, :text], do: {:ok, text}
+  defp parse_as(type, text) when type in [:ruleset, :address, :secret, :text, :path], do: {:ok, text}
+  defp parse_as(:durability, text), do: Durability.parse(text)
   defp parse_as(:origins, text), do: {:ok, Network.origins(text)}
 
   defp parse_as(:degrees, text) do
@@ -331,6 +370,11 @@ defmodule GamePlatform.Config do
   defp fits?({:integer, low, high}, n), do: is_integer(n) and n >= low and n <= high
   defp fits?({:in, values}, value), do: value in values
   defp fits?(:worker, name), do: is_atom(name) and name not in [nil, :undefined, true, false]
+
+  defp fits?(:path, path),
+    do: is_nil(path) or (is_binary(path) and path != "" and not String.contains?(path, <<0>>))
+
+  defp fits?(:durability, classes), do: Durability.fits?(classes)
   defp fits?(:ruleset, {:text, text}), do: is_binary(text)
   defp fits?(:ruleset, source), do: source == :default or (is_binary(source) and source != "")
   defp fits?(:name, {:global, _}), do: true
@@ -361,6 +405,8 @@ defmodule GamePlatform.Config do
 
   defp expected(:worker), do: "the name of a worker"
   defp expected(:ruleset), do: ":default, a path, or {:text, toml}"
+  defp expected(:path), do: "a path"
+  defp expected(:durability), do: Durability.expected()
   defp expected(:name), do: "an atom, {:global, term} or {:via, module, term}"
   defp expected(:cells), do: "{kinds, amounts}, binaries of one and of two bytes a cell"
   defp expected(:chunks), do: "a list of chunks, or nil"

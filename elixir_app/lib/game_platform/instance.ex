@@ -7,9 +7,14 @@ defmodule GamePlatform.Instance do
   #     ├── name.Devices           Registry: which processes follow which player
   #     └── parts (one_for_one)
   #         ├── RulesetWatcher         tells of changes of its file        in development
+  #         ├── name.Data              (rest_for_one) what outlives us     if there is a directory for it
+  #         │   ├── Directory      has its lock
+  #         │   ├── Link           gp_link, which has the event log
+  #         │   └── Log            writes what the world accepts
   #         ├── world (rest_for_one)
   #         │   ├── WorldServer    owns the world and ticks it
   #         │   │   └── WorldProcess   (monitored) the world, whatever the backend
+  #         │   ├── Snapshotter    writes snapshots, and one at the end    if there is a directory for them
   #         │   ├── Players        brings players into the world
   #         │   └── Publisher      tells clients what changes           if there are clients
   #         ├── name.Transport     sockets of clients                   if asked for
@@ -22,6 +27,7 @@ defmodule GamePlatform.Instance do
   alias GamePlatform.Game.Factory.RulesetWatcher
   alias GamePlatform.Game.Simulation.WorldServer
   alias GamePlatform.Multiplayer.{Players, Publisher, Rates}
+  alias GamePlatform.Persistence.Supervisor, as: Persistence
   alias GamePlatform.Transport
   alias GamePlatformWeb.Admin
   alias GamePlatformWeb.Admin.Sources
@@ -45,16 +51,18 @@ defmodule GamePlatform.Instance do
   def init({name, %{edge: edge, admin: admin} = options}) do
     # How often players act is remembered longer than any part lives.
     Rates.new_table(rates(name))
-    world = options |> Map.drop([:edge, :admin]) |> Map.put(:devices, devices(name))
+    {data, keeper, snapshotter} = Persistence.children(name, options, via(name, :world_server))
+    world = options |> Map.drop([:edge, :admin]) |> Map.merge(%{devices: devices(name), data: keeper})
+    players = %{world_server: via(name, :world_server), rates: rates(name)}
 
-    world = [
-      {WorldServer, {via(name, :world_server), world}},
-      {Players, {via(name, :players), %{world_server: via(name, :world_server), rates: rates(name)}}}
-    ]
+    world =
+      [{WorldServer, {via(name, :world_server), world}}] ++
+        snapshotter ++ [{Players, {via(name, :players), players}}] ++ publisher(name, edge)
 
     parts =
       RulesetWatcher.child_specs(options.ruleset) ++
-        [subtree(:world, world ++ publisher(name, edge), :rest_for_one)] ++
+        data ++
+        [subtree(:world, world, :rest_for_one)] ++
         transport(name, edge) ++ admin(name, admin, edge)
 
     Supervisor.init(

@@ -6,9 +6,14 @@ defmodule Mix.Tasks.Game.Server do
 
       mix game.server --frequency 128 --ups 60
 
+  The world is kept in the directory `data`, unless another is given: it goes on where it was when the server is started
+  again (`docs/persistence.md`). Its seed, frequency and ruleset are then those that it was made with.
+
   ## Options
 
   #{GamePlatform.Config.flags([:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes])}
+    * `--memory`: keep nothing; the world begins anew each time
+  #{GamePlatform.Config.flags([:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability])}
   #{GamePlatform.Config.flags([:port, :admin_port, :bind, :cors_origins, :hz, :log_format])}
 
   The environment gives defaults: #{[:server, :edge, :admin, :log] |> Enum.flat_map(&GamePlatform.Config.variables/1) |> Enum.uniq() |> Enum.map_join(", ", fn {variable, _} -> "`#{variable}`" end)}. SIGTERM stops it within a second; so does
@@ -26,14 +31,23 @@ defmodule Mix.Tasks.Game.Server do
   @groups [:server, :edge, :admin, :log]
   # A secret is not for a command line, which everybody on the machine may read.
   @options [:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes] ++
+             [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability] ++
              [:port, :admin_port, :bind, :cors_origins, :hz, :log_format]
-  # How long the parts have to end by themselves, whatever a tick is doing.
+  @data_dir "data"
+  # How long the parts have to end by themselves, whatever a tick is doing; and the last snapshot has.
   @stop_ms 500
+  @snapshot_ms 30_000
 
   @impl true
   def run(args) do
-    given = CLI.parse!("mix game.server", args, @options, [])
+    given = CLI.parse!("mix game.server", args, @options, memory: :boolean)
     [server, edge, admin, log] = for group <- @groups, do: group_of(group, given)
+
+    server =
+      if given[:memory],
+        do: Keyword.delete(server, :data_dir),
+        else: Keyword.put_new(server, :data_dir, @data_dir)
+
     CLI.ok!(with :ok <- Log.install(log), do: {:ok, nil})
     # A line for each client would hide the status.
     Logger.configure(level: :info)
@@ -41,7 +55,7 @@ defmodule Mix.Tasks.Game.Server do
 
     Process.flag(:trap_exit, true)
     platform = CLI.ok!(GamePlatform.start_link(server ++ [edge: edge, admin: admin]))
-    send(stopper, {:running, platform})
+    send(stopper, {:running, platform, if(server[:data_dir], do: @snapshot_ms, else: @stop_ms)})
     {:ok, world} = GamePlatform.world()
     threads = server[:threads] || System.schedulers_online()
     kernel = if world.backend in [:node, :nif], do: " #{Compute.info().isa}, #{threads} threads", else: ""
@@ -51,6 +65,7 @@ defmodule Mix.Tasks.Game.Server do
         "backend #{world.backend}#{kernel}"
     )
 
+    if dir = server[:data_dir], do: IO.puts("kept in #{Path.expand(dir)}")
     serving(edge)
     report(platform, System.monotonic_time(:millisecond) + 1000)
   end
@@ -91,22 +106,22 @@ defmodule Mix.Tasks.Game.Server do
   # A process of its own, so that stopping waits for nothing: not for a world that is being made, not for
   # a tick. The VM's own handler would stop it too, a second later.
   defp stop_on_sigterm do
-    stopper = spawn(fn -> stopper(nil) end)
+    stopper = spawn(fn -> stopper(nil, 0) end)
     {:ok, _} = System.trap_signal(:sigterm, fn -> send(stopper, :stop) && :ok end)
     :gen_event.delete_handler(:erl_signal_server, :erl_signal_handler, [])
     stopper
   end
 
-  defp stopper(platform) do
+  defp stopper(platform, stop_ms) do
     receive do
-      {:running, platform} -> stopper(platform)
-      :stop -> stop(platform)
+      {:running, platform, stop_ms} -> stopper(platform, stop_ms)
+      :stop -> stop(platform, stop_ms)
     end
   end
 
-  defp stop(platform) do
+  defp stop(platform, stop_ms) do
     try do
-      if platform, do: Supervisor.stop(platform, :shutdown, @stop_ms)
+      if platform, do: Supervisor.stop(platform, :shutdown, stop_ms)
     catch
       :exit, _ -> :ok
     end

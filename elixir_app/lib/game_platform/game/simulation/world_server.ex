@@ -1,11 +1,11 @@
 defmodule GamePlatform.Game.Simulation.WorldServer do
   @moduledoc false
-  # Makes a world and advances it at a steady number of updates per second, and tells what becomes of the actions that
-  # it was given. Who acts waits for the world itself: this server is not between them, so that it ticks on.
+  # Makes a world, or brings it back from where it is kept, advances it at a steady number of updates per second, and
+  # tells what becomes of the actions that it was given. Who acts waits for the world itself: this server is not between them, so that it ticks on.
 
   use GenServer
 
-  alias GamePlatform.{Compute, Telemetry}
+  alias GamePlatform.{Compute, Config, Telemetry}
   alias GamePlatform.Compute.WorldProcess
   alias GamePlatform.Game.Simulation.Schedule
 
@@ -34,28 +34,34 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
 
   @impl true
   def init(%{ups: ups} = options) do
-    case options |> Map.drop([:ups, :devices]) |> Map.to_list() |> Compute.new_world() do
-      {:ok, world} ->
-        {:ok,
-         schedule(%{
-           world: world,
-           monitor: Process.monitor(world.pid),
-           schedule: Schedule.new(now_us(), ups),
-           tick: 0,
-           request: nil,
-           began: nil,
-           done: :queue.new(),
-           devices: options[:devices],
-           # {player, action_id} => {the tick after which it is given up, cell}
-           under_way: %{},
-           # The tick up to which outcomes have been told.
-           told: 0
-         })}
-
-      {:error, reason} ->
-        {:stop, {:no_world, reason}}
+    with {:ok, world, recovered?} <- world(options, options[:data]), {:ok, tick} <- Compute.tick(world) do
+      {:ok,
+       schedule(%{
+         world: world,
+         monitor: Process.monitor(world.pid),
+         schedule: Schedule.new(now_us(), ups),
+         tick: tick,
+         request: nil,
+         began: nil,
+         done: :queue.new(),
+         devices: options[:devices],
+         # {player, action_id} => {the tick after which it is given up, cell}. Of what was accepted before a restart
+         # the outcomes are yet to be told, too.
+         under_way: if(recovered?, do: %{recovered: {tick + @late_ticks, nil}}, else: %{}),
+         # The tick up to which outcomes have been told.
+         told: tick
+       })}
+    else
+      {:error, reason} -> {:stop, {:no_world, reason}}
     end
   end
+
+  defp world(options, nil) do
+    options = options |> Map.take(Config.options(:world)) |> Map.to_list()
+    with {:ok, world} <- Compute.new_world(options), do: {:ok, world, false}
+  end
+
+  defp world(options, data), do: data.module.open(options, data)
 
   @impl true
   def handle_info(:tick, state) do

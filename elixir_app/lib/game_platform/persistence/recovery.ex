@@ -1,0 +1,199 @@
+defmodule GamePlatform.Persistence.Recovery do
+  @moduledoc false
+  # Brings a world back: the newest good snapshot, and the batches of the log from there on, in the ticks that their marks
+  # name. What was accepted and is in no batch is executed by the first tick after that. A world that the directory does
+  # not have is made, and is in the log before anybody acts in it.
+
+  require Logger
+
+  alias GamePlatform.{Compute, Config, Telemetry}
+  alias GamePlatform.Compute.{Ruleset, WorldProcess}
+  alias GamePlatform.Persistence.{Link, Log, Meta, Snapshots}
+
+  # Of the log, at once.
+  @batch_bytes 8 * 1_048_576
+  @link_ms 30_000
+  @step_ms 20
+  @report_ms 1_000
+
+  @doc """
+  `options` are those of the world, `data` has `:log` and `:link`, names of processes; `:dir`, `:world`, `:durability`;
+  `:given`, the names of the options that were chosen, which have to agree with the world that is there.
+  """
+  @spec open(map, map) :: {:ok, Compute.world(), recovered :: boolean} | {:error, term}
+  def open(options, data) do
+    with {:ok, epoch} <- told(Log.begin(data.log), data),
+         {:ok, info, new?} <- info(options, data),
+         {:ok, meta} <- Meta.decode(info.meta),
+         :ok <- Meta.agrees(meta, options, data),
+         options =
+           Map.merge(options, %{seed: meta.seed, frequency: meta.frequency, ruleset: {:text, meta.ruleset}}),
+         {:ok, world, from} <- base(options, info, data, {:newest, meta}),
+         {:ok, kept} <- go_on(world, from, info, data) do
+      pid = GenServer.whereis(data.log)
+      :ok = WorldProcess.keep(world.pid, {Log, pid, epoch}, info.last_seq, kept, data.durability)
+      {:ok, world, not new?}
+    end
+  end
+
+  defp info(options, data) do
+    case call(data, {:world, data.world}) do
+      {:error, {:unknown_world, _}} -> create(options, data)
+      {:ok, info} -> {:ok, info, false}
+      error -> told(error, data)
+    end
+  end
+
+  defp create(options, data) do
+    with {:ok, ruleset} <- Ruleset.load(options.ruleset),
+         :ok <- told(call(data, {:create_world, data.world, Meta.encode(options, ruleset.text)}), data),
+         {:ok, info} <- told(call(data, {:world, data.world}), data),
+         do: {:ok, info, true}
+  end
+
+  # What the log says, in the form of other errors.
+  defp told({:error, {reason, sentence}}, data) when is_binary(sentence),
+    do: {:error, {:event_log, %{dir: data.dir, reason: reason, hint: sentence}}}
+
+  defp told(answer, _), do: answer
+
+  # A link that is down comes back.
+  defp call(data, request), do: call(data, request, now_ms() + @link_ms)
+
+  defp call(data, request, deadline) do
+    case Link.call(data.link, request) do
+      {:error, :link_down} ->
+        if now_ms() < deadline do
+          Process.sleep(@step_ms)
+          call(data, request, deadline)
+        else
+          {:error,
+           {:event_log,
+            %{dir: data.dir, reason: :link_down, hint: "gp_link does not start: see the log above"}}}
+        end
+
+      answer ->
+        answer
+    end
+  end
+
+  # Snapshots that are damaged are told of by name, and the one before is used.
+  defp base(options, info, data, {at_most, meta}) do
+    case Snapshots.newest_good(data.dir, data.world, at_most, meta) do
+      {:ok, tick, binary} when tick >= info.first_tick ->
+        with {:error, {:invalid_snapshot, sentence}} <- restore(options, binary) do
+          Logger.error(
+            "the snapshot of tick #{tick} in #{data.dir} is not sound, the one before is used: #{sentence}"
+          )
+
+          base(options, info, data, {tick - 1, meta})
+        end
+
+      _ ->
+        genesis(options, info, data)
+    end
+  end
+
+  defp restore(options, binary) do
+    opts = options |> Map.take([:backend, :threads, :worker, :max_bytes]) |> Map.to_list()
+
+    with {:ok, world} <- Compute.restore(binary, opts),
+         {:ok, tick} <- Compute.tick(world),
+         do: {:ok, world, tick}
+  end
+
+  defp genesis(options, %{complete: true}, _) do
+    opts = options |> Map.take(Config.options(:world)) |> Map.to_list()
+    with {:ok, world} <- Compute.new_world(opts), do: {:ok, world, 0}
+  end
+
+  defp genesis(_, info, data) do
+    hint =
+      "the log of world #{data.world} begins at tick #{info.first_tick}, and there is no sound snapshot of that tick or later: " <>
+        "put one back from a backup into worlds/#{data.world}, or choose another directory with --data-dir"
+
+    {:error, {:event_log, %{dir: data.dir, reason: :no_snapshot, hint: hint}}}
+  end
+
+  # Answers with what was accepted and not executed.
+  defp go_on(world, from, info, data) do
+    target = Enum.max([from, info.marked_tick + 1, info.reached])
+    began = now_ms()
+    report = %{world: data.world, from: from, target: target, began: began, told: began, actions: 0}
+
+    with {:ok, report} <- replay(world, from, report, data),
+         {:ok, _} <- Compute.advance_to(world, target),
+         {:ok, kept} <- kept(data, 0, []) do
+      measurements = %{
+        duration: System.convert_time_unit(now_ms() - began, :millisecond, :native),
+        actions: report.actions
+      }
+
+      Telemetry.execute([:world, :recovered], measurements, %{world: data.world, from: from, tick: target})
+
+      if target > 0 do
+        Logger.info(
+          "world #{data.world} goes on at tick #{target}: snapshot of tick #{from}, #{report.actions} actions after it, " <>
+            "#{now_ms() - began} ms"
+        )
+      end
+
+      {:ok, kept}
+    end
+  end
+
+  defp replay(world, tick, report, data) do
+    case call(data, {:batches, data.world, tick, @batch_bytes}) do
+      {:ok, [], _} ->
+        {:ok, report}
+
+      {:ok, batches, more?} ->
+        {last, _, _} = List.last(batches)
+        actions = for {_, _, <<count::16-little, _::binary>>} <- batches, reduce: 0, do: (sum -> sum + count)
+
+        with {:ok, _} <-
+               WorldProcess.replay(world.pid, for({tick, _, batch} <- batches, do: {tick, batch}), last + 1) do
+          report = progress(%{report | actions: report.actions + actions}, last)
+          if more?, do: replay(world, last + 1, report, data), else: {:ok, report}
+        end
+
+      error ->
+        told(error, data)
+    end
+  end
+
+  defp progress(report, tick) do
+    now = now_ms()
+
+    if now - report.told >= @report_ms do
+      percent = div(100 * (tick - report.from), max(report.target - report.from, 1))
+
+      Logger.info(
+        "world #{report.world}: tick #{tick} of #{report.target} (#{percent} %), #{report.actions} actions"
+      )
+
+      %{report | told: now}
+    else
+      report
+    end
+  end
+
+  defp kept(data, seq, found) do
+    case call(data, {:unmarked, data.world, seq, @batch_bytes}) do
+      {:ok, [], _} ->
+        {:ok, Enum.concat(Enum.reverse(found))}
+
+      {:ok, entries, true} ->
+        {last, _} = List.last(entries)
+        kept(data, last, [entries | found])
+
+      {:ok, entries, false} ->
+        {:ok, Enum.concat(Enum.reverse([entries | found]))}
+
+      error ->
+        told(error, data)
+    end
+  end
+
+  defp now_ms, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,58 @@
+defmodule GamePlatform.Persistence.Supervisor do
+  @moduledoc false
+  # The parts of an instance that keep its world.
+
+  alias GamePlatform.Instance
+  alias GamePlatform.Persistence.{Directory, Link, Log, Recovery, Snapshotter}
+
+  # The world of an instance.
+  @world "main"
+
+  @doc """
+  What an instance of these options needs: children that come before the world, what the world's server is to know, and
+  children that come after it.
+  """
+  @spec children(atom, map, GenServer.name()) ::
+          {[Supervisor.child_spec()], map | nil, [Supervisor.child_spec()]}
+  def children(_, %{data_dir: nil}, _), do: {[], nil, []}
+
+  def children(name, %{data_dir: dir} = options, world_server) do
+    [link, log, snapshotter] = for part <- [:link, :log, :snapshotter], do: Instance.via(name, part)
+    dir = Path.expand(dir)
+    link_options = %{name: link, dir: dir, mode: :write, max_bytes: options.log_max_bytes, native: []}
+
+    children = [
+      {Directory, dir},
+      Link.child_spec(link_options),
+      Supervisor.child_spec({Log, {log, %{link: link, world: @world}}}, [])
+    ]
+
+    data = %{
+      id: Module.concat(name, Data),
+      start:
+        {Supervisor, :start_link, [children, [strategy: :rest_for_one, name: Module.concat(name, Data)]]},
+      type: :supervisor
+    }
+
+    keeper = %{
+      module: Recovery,
+      log: log,
+      link: link,
+      dir: dir,
+      world: @world,
+      durability: options.durability,
+      given: options.given
+    }
+
+    snapshots = %{
+      world_server: world_server,
+      link: link,
+      dir: dir,
+      world: @world,
+      every_s: options.snapshot_s,
+      keep: options.snapshots
+    }
+
+    {[data], keeper, [{Snapshotter, {snapshotter, snapshots}}]}
+  end
+end
