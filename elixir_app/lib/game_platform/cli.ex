@@ -2,8 +2,7 @@ defmodule GamePlatform.CLI do
   @moduledoc false
   # What the Mix tasks share: strict command lines, one-line errors, readable numbers.
 
-  alias GamePlatform.Config
-  alias GamePlatform.Persistence.DataDir
+  alias GamePlatform.{Config, Persistence}
 
   # `schema` options come as strings, for `Config.parse/2`; `own` ones as OptionParser types. Returns a map.
   def parse!(task, args, schema, own) do
@@ -48,7 +47,6 @@ defmodule GamePlatform.CLI do
   def ok!({:error, reason}), do: Mix.raise(describe(reason))
 
   def describe({:invalid_option, _} = error), do: Config.describe(error)
-  def describe({:data_dir, _} = error), do: DataDir.describe(error)
 
   def describe({:invalid_ruleset, %{file: file, line: line, column: column, reason: reason}}),
     do: "#{file}:#{line}:#{column}: #{reason}"
@@ -58,6 +56,9 @@ defmodule GamePlatform.CLI do
   def describe({:out_of_memory, %{needed_bytes: needed, available_bytes: available}}) do
     "the world needs #{si(needed)}B and #{si(available)}B are free; choose a lower frequency"
   end
+
+  @kept [:data_dir, :event_log, :unknown_world, :world_exists, :not_covered, :snapshot_file]
+  def describe({reason, %{hint: _}} = error) when reason in @kept, do: Persistence.describe(error)
 
   def describe({:native_not_loaded, %{reason: reason, hint: hint}}), do: "#{reason}; #{hint}"
 

@@ -19,20 +19,50 @@ defmodule Mix.Tasks.Game.World do
 
   It prints the tick and how many cells a second were advanced: the cells of the world times the ticks,
   by the time they took.
+
+  ## The past of a world that is kept
+
+      mix game.world --data-dir ./data --at 1200 --png then.png
+
+  shows a world as it was. The directory is only read: a server may be using it.
+
+  #{GamePlatform.CLI.Past.flags()}
+    * `--at TICK`: when; default where a restart would go on
+    * `--digest`, `--png FILE` and its options, `--backend`, `--threads`, `--max-bytes`: as above
+
+  ## Forks
+
+      mix game.world fork --data-dir ./data --to ./fork --at 1200
+
+  makes a data directory of its own from a world as it was. A server that is started with it goes on from there.
+
+    * `--data-dir DIR`, `--world ID`, `--at TICK`, `--backend`, `--threads`, `--max-bytes`: as above
+    * `--to DIR`: the directory, which is made if there is none; required
+    * `--as ID`: what the world is called there; default the same
   """
   use Mix.Task
 
-  alias GamePlatform.{CLI, Compute, Config}
-  alias GamePlatform.CLI.Script
+  alias GamePlatform.{CLI, Compute, Config, Persistence}
+  alias GamePlatform.CLI.{Past, Script}
 
   @requirements ["app.start"]
   @world [:seed, :frequency, :backend, :threads, :ruleset, :max_bytes]
   @picture [:size, :longitude, :latitude]
 
+  @past [data_dir: :string, world: :string, at: :string]
+  # What a world that is kept has already.
+  @fresh [:seed, :frequency, :ruleset, :ticks, :actions]
+
   @impl true
+  def run(["fork" | args]), do: fork(args)
+
   def run(args) do
-    own = [ticks: :string, digest: :boolean, png: :string, actions: :string]
+    own = [ticks: :string, digest: :boolean, png: :string, actions: :string] ++ @past
     opts = CLI.parse!("mix game.world", args, @world ++ @picture, own)
+    if Enum.any?(Keyword.keys(@past), &opts[&1]), do: past(opts), else: fresh(opts)
+  end
+
+  defp fresh(opts) do
     ticks = CLI.number!("--ticks", opts[:ticks] || "0", Config.max_tick())
     world_opts = CLI.ok!(Config.parse(:world, Map.take(opts, @world)))
     picture_opts = CLI.ok!(Config.parse(:picture, Map.take(opts, @picture)))
@@ -46,10 +76,11 @@ defmodule Mix.Tasks.Game.World do
     rate = if ticks > 0, do: ", #{CLI.si(world.cells * ticks * 1_000_000 / max(us, 1))} cells/s", else: ""
     IO.puts("tick #{tick}, #{CLI.grouped(world.cells)} cells#{rate}")
 
-    if opts[:digest] do
-      digest = world |> Compute.digest() |> CLI.ok!()
-      IO.puts("digest #{Base.encode16(digest, case: :lower)}")
-    end
+    show(world, opts, picture_opts)
+  end
+
+  defp show(world, opts, picture_opts) do
+    if opts[:digest], do: world |> Compute.digest() |> CLI.ok!() |> Past.digest()
 
     if path = opts[:png] do
       png = world |> Compute.picture(Map.to_list(picture_opts)) |> CLI.ok!()
@@ -58,6 +89,34 @@ defmodule Mix.Tasks.Game.World do
     end
 
     Compute.close(world)
+  end
+
+  defp past(opts) do
+    if given = Enum.find(@fresh, &opts[&1]),
+      do: Mix.raise("--#{given} is for a new world: leave it out with --data-dir, --world and --at")
+
+    tick = Past.tick!("--at", opts[:at])
+    picture_opts = CLI.ok!(Config.parse(:picture, Map.take(opts, @picture)))
+    if opts[:png], do: CLI.writable!(opts[:png])
+    options = Past.options!(opts)
+    world = CLI.ok!(Persistence.view(Past.data_dir(opts), Past.world(opts), tick, options))
+    IO.puts("tick #{CLI.ok!(Compute.tick(world))}, #{CLI.grouped(world.cells)} cells")
+    show(world, opts, picture_opts)
+  end
+
+  defp fork(args) do
+    own = [to: :string, as: :string] ++ @past
+    opts = CLI.parse!("mix game.world", args, Past.world_options(), own)
+    unless opts[:to], do: Mix.raise("--to is missing: the directory to make of it; see `mix help game.world`")
+
+    if Path.expand(opts.to) == Path.expand(Past.data_dir(opts)),
+      do: Mix.raise("--to is #{opts.to}, where the world is: choose another directory")
+
+    options = Past.options!(opts) ++ [to: opts.to, at: Past.tick!("--at", opts[:at])]
+    options = if opts[:as], do: [as: opts.as] ++ options, else: options
+    made = CLI.ok!(Persistence.fork(Past.data_dir(opts), Past.world(opts), options))
+    IO.puts("world #{made.world} at tick #{made.tick} is in #{made.dir}")
+    Past.digest(made.digest)
   end
 
   defp advance(world, path, lines, ticks) do
