@@ -40,6 +40,20 @@ defmodule GamePlatform.Compute.ReplayTest do
     end
   end
 
+  test "a batch whose tick is over, or comes twice, is refused before anything is done" do
+    world = Tiny.world!(backend: :nif)
+    {:ok, 5} = Compute.advance(world, 5)
+    batch = batch(world, [Tiny.join("ann")])
+
+    for {ticks, passed} <- [{[4, 6], 4}, {[6, 6], 6}, {[5, 9, 8], 8}] do
+      assert WorldProcess.replay(world.pid, Enum.map(ticks, &{&1, batch}), 20) ==
+               {:error, {:tick_passed, %{tick: passed}}}
+    end
+
+    assert WorldProcess.replay(world.pid, [{5, batch}], 20) == {:ok, 20}
+    assert {:ok, [%{name: "ann"}]} = Compute.players(world)
+  end
+
   test "a frozen world can be read, and nothing else" do
     world = Tiny.world!()
     {:ok, 3} = Compute.advance(world, 3)

@@ -186,8 +186,14 @@ defmodule GamePlatform.Compute.WorldProcess do
   def handle_call(:freeze, _, state), do: {:reply, :ok, %{state | frozen: true}}
 
   def handle_call({:replay, batches, tick}, from, state) do
-    job = Job.new(from, {:to, tick}, :infinity)
-    {:noreply, slice(%{state | script: batches, jobs: :queue.in(job, state.jobs)})}
+    case passed(batches, now(state)) do
+      nil ->
+        job = Job.new(from, {:to, tick}, :infinity)
+        {:noreply, slice(%{state | script: batches, jobs: :queue.in(job, state.jobs)})}
+
+      {passed, _} ->
+        {:reply, {:error, {:tick_passed, %{tick: passed}}}, state}
+    end
   end
 
   def handle_call({:submit, actions}, from, state) do
@@ -436,6 +442,11 @@ defmodule GamePlatform.Compute.WorldProcess do
     Job.finish(job, {:error, reason}, about(state))
     {:noreply, slice(%{state | pending: Pending.advanced(state.pending, before, now(state), false)})}
   end
+
+  # The first batch that would never be taken in, since its tick is over by then: the world would wait for it for ever.
+  defp passed([], _), do: nil
+  defp passed([{tick, _} = batch | _], next) when tick < next, do: batch
+  defp passed([{tick, _} | batches], _), do: passed(batches, tick + 1)
 
   # What is pending for the next tick goes to the backend just before that tick is executed.
   defp give(state, tick, target) when tick >= target, do: {:ok, state}
