@@ -72,6 +72,43 @@ defmodule Mix.Tasks.Game.ReplayTest do
     assert run(Game.World, ["--data-dir", to, "--digest", "--backend", "nif"]) =~ hex(digests[17])
   end
 
+  test "two worlds are compared at the newest tick that both have", %{
+    dir: dir,
+    digests: digests,
+    tmp_dir: tmp
+  } do
+    to = Path.join(tmp, "fork")
+    run(Game.World, ["fork", "--data-dir", dir, "--to", to, "--at", "17", "--backend", "nif"])
+    file = Snapshots.path(to, "main", 17)
+    equal = "equal at tick 17\ndigest #{hex(digests[17])}\n"
+
+    for {a, b} <- [{dir, to}, {to, dir}, {file, dir}, {file, file}],
+        do: assert(run(Game.World, ["--backend", "nif", "--compare", a, b]) == equal)
+
+    # A file decides when.
+    assert run(Game.World, ["--compare", dir, Snapshots.path(dir, "main", 10), "--backend", "nif"]) =~
+             "equal at tick 10\n"
+
+    other = Path.join(tmp, "other")
+    Kept.make!(other, random: 12)
+
+    assert_raise Mix.Error, ~r/^#{dir} and #{other} differ: (chunk \d+, )?(cell \d+, )?.+$/, fn ->
+      Game.World.run(["--compare", dir, other, "--at", "9", "--backend", "nif"])
+    end
+
+    for {args, sentence} <- [
+          {["--compare", dir], "--compare takes two data directories or snapshot files"},
+          {["--compare", dir, "--at"],
+           "--compare takes two data directories or snapshot files, and --at is none"},
+          {["--compare", dir, tmp <> "/none"], "#{tmp}/none: no such file or directory"},
+          {["--compare", dir, file, "--at", "3"],
+           "--at is for data directories, and #{file} is none: leave it out"},
+          {["--compare", dir, to, "--world", "x"], "#{dir} has no world \"x\": those that it has are main"}
+        ] do
+      assert %Mix.Error{message: ^sentence} = catch_error(run(Game.World, args))
+    end
+  end
+
   test "what is wrong is one line", %{dir: dir, tmp_dir: tmp} do
     for {task, args, sentence} <- [
           {Game.Replay, ["--data-dir", dir, "--world", "nain"],

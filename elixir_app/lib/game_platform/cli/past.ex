@@ -34,5 +34,10 @@ defmodule GamePlatform.CLI.Past do
     IO.puts("at tick #{tick} of #{until} (#{percent} %), #{CLI.grouped(actions)} actions")
   end
 
+  @doc "Where two snapshots differ, and what."
+  def place(%{chunk: chunk, cell: cell, what: what}) do
+    Enum.join(for({name, n} when n != nil <- [chunk: chunk, cell: cell], do: "#{name} #{n}, ")) <> what
+  end
+
   def digest(digest), do: IO.puts("digest #{Base.encode16(digest, case: :lower)}")
 end

@@ -46,8 +46,6 @@ defmodule Mix.Tasks.Game.Replay do
   defp told({:equal, tick}), do: IO.puts("tick #{tick} equal")
   defp told({:damaged, tick, sentence}), do: IO.puts("tick #{tick} not compared: snapshot #{sentence}")
 
-  defp sentence(%{after: from, tick: tick, chunk: chunk, cell: cell, what: what}) do
-    place = Enum.join(for({name, n} when n != nil <- [chunk: chunk, cell: cell], do: "#{name} #{n}, "))
-    "tick #{tick} differs, in the ticks #{from}..#{tick}: #{place}#{what}"
-  end
+  defp sentence(%{after: from, tick: tick} = about),
+    do: "tick #{tick} differs, in the ticks #{from}..#{tick}: #{Past.place(about)}"
 end

@@ -39,11 +39,21 @@ defmodule Mix.Tasks.Game.World do
     * `--data-dir DIR`, `--world ID`, `--at TICK`, `--backend`, `--threads`, `--max-bytes`: as above
     * `--to DIR`: the directory, which is made if there is none; required
     * `--as ID`: what the world is called there; default the same
+
+  ## The first difference
+
+      mix game.world --compare ./data ./fork
+
+  compares two worlds that are kept, each a data directory or a snapshot file. It prints `equal at tick N` and the
+  digest, or ends with exit status 1 and the chunk, the cell and what differs there.
+
+    * `--at TICK`: when, for two directories; default the newest tick that both have come to
+    * `--world ID`, `--backend`, `--threads`, `--max-bytes`: as above
   """
   use Mix.Task
 
   alias GamePlatform.{CLI, Compute, Config, Persistence}
-  alias GamePlatform.CLI.{Past, Script}
+  alias GamePlatform.CLI.{Compare, Past, Script}
 
   @requirements ["app.start"]
   @world [:seed, :frequency, :backend, :threads, :ruleset, :max_bytes]
@@ -57,6 +67,21 @@ defmodule Mix.Tasks.Game.World do
   def run(["fork" | args]), do: fork(args)
 
   def run(args) do
+    case Enum.split_while(args, &(&1 != "--compare")) do
+      {before, ["--compare", a, b | rest]} -> compare(a, b, before ++ rest)
+      {_, ["--compare" | _]} -> Mix.raise("--compare takes two data directories or snapshot files")
+      {_, []} -> run_one(args)
+    end
+  end
+
+  defp compare(a, b, args) do
+    if wrong = Enum.find([a, b], &String.starts_with?(&1, "--")),
+      do: Mix.raise("--compare takes two data directories or snapshot files, and #{wrong} is none")
+
+    Compare.run!(a, b, CLI.parse!("mix game.world", args, Past.world_options(), world: :string, at: :string))
+  end
+
+  defp run_one(args) do
     own = [ticks: :string, digest: :boolean, png: :string, actions: :string] ++ @past
     opts = CLI.parse!("mix game.world", args, @world ++ @picture, own)
     if Enum.any?(Keyword.keys(@past), &opts[&1]), do: past(opts), else: fresh(opts)
