@@ -77,8 +77,8 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
     {:ok, world} = WorldServer.world(context.server)
     {:ok, _, _} = Compute.planes(world)
     # What it would otherwise be made from is not used.
-    %{backend: %{base: base}} = :sys.get_state(world.pid)
-    assert base.() == Snapshots.read(context.tmp_dir, "main", tick)
+    %{backend: %{base: {^tick, read}}} = :sys.get_state(world.pid)
+    assert read.() == Snapshots.read(context.tmp_dir, "main", tick)
   end
 
   test "those who ask while one is under way get the next", context do
