@@ -1,7 +1,7 @@
 //! Writes an event log in the way that a game does, and notes what it was told: `workload DIR SEED REQUESTS`. For
 //! tests that cut the power or kill it.
 
-#[path = "../tests/support/entries.rs"]
+#[path = "../tests/link/support/entries.rs"]
 mod entries;
 
 use std::collections::VecDeque;

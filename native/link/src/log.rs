@@ -43,7 +43,8 @@ pub struct Options {
 
 impl Options {
     pub(crate) fn most_pages(&self) -> u64 {
-        self.max_bytes / open::PAGE
+        // Less than a page is a limit, too.
+        self.max_bytes.div_ceil(open::PAGE)
     }
 }
 

@@ -73,12 +73,13 @@ pub fn examine(path: &Path) -> Result<Examined, WalError> {
     let mut scan = Scan {
         salts,
         big_endian,
-        sums,
+        sums: [sums; 2],
         number: 0,
         last_commit: 0,
         torn: 0,
         damaged: None,
-        after_commit: false,
+        ended: false,
+        after_end: false,
     };
     let mut frame = vec![0; FRAME_HEADER + size];
     while fill(&mut file, &mut frame)? == frame.len() {
@@ -125,15 +126,17 @@ fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 struct Scan {
     salts: [u8; 8],
     big_endian: bool,
-    /// The sum that the next frame continues: of the frame before it, as its header has it.
-    sums: (u32, u32),
+    /// The sums that the next frame may continue: of the frame before it, as its header has it, and as it is.
+    sums: [(u32, u32); 2],
     number: u64,
     last_commit: u64,
     torn: u64,
     /// The first frame that does not fit.
     damaged: Option<WalError>,
-    /// Since the damage there was the last frame of a transaction, and all frames after that fit.
-    after_commit: bool,
+    /// There is such a frame, and the last one says that it ends a transaction.
+    ended: bool,
+    /// There is the end of a transaction since then, and all frames after it fit.
+    after_end: bool,
 }
 
 impl Scan {
@@ -142,12 +145,16 @@ impl Scan {
         let offset = HEADER as u64 + self.number * frame.len() as u64;
         self.number += 1;
         // What an earlier round through the file left behind has other salts.
-        let current = frame[8..16] == self.salts;
+        let current = frame[8..16] == self.salts && word(0) != 0;
+        let ends = word(4) != 0;
         let stored = (word(16), word(20));
-        let sums = sum(self.big_endian, &frame[FRAME_HEADER..], sum(self.big_endian, &frame[..8], self.sums));
-        let fits = current && word(0) != 0 && sums == stored;
-        let ends = current && word(4) != 0;
-        self.sums = stored;
+        let continued =
+            |from| sum(self.big_endian, &frame[FRAME_HEADER..], sum(self.big_endian, &frame[..8], from));
+        let [from_header, from_content] = self.sums.map(continued);
+        // SQLite goes by headers. That a frame continues what the last one really holds tells where that is damaged.
+        let fits = current && from_header == stored;
+        let continues = fits || (current && from_content == stored);
+        self.sums = [stored, if from_content == stored { stored } else { from_header }];
         if self.damaged.is_none() && fits {
             if ends {
                 (self.last_commit, self.torn) = (self.number, 0);
@@ -158,14 +165,13 @@ impl Scan {
         }
         self.torn += u64::from(current);
         let damaged = self.damaged.get_or_insert(WalError::Frame { frame: self.number, offset });
-        if self.after_commit && fits && ends {
-            let error = std::mem::replace(damaged, WalError::Header);
-            return Err(error);
+        // What continues the end of a transaction was written when that had been synced.
+        self.after_end = continues && (self.after_end || self.ended);
+        if self.after_end && ends {
+            return Err(std::mem::replace(damaged, WalError::Header));
         }
-        // What follows the end of a transaction and continues its sum was written when that was synced. A header
-        // across two sectors can be half an old one, whose word about the end means nothing.
-        let whole = offset % SECTOR + FRAME_HEADER as u64 <= SECTOR;
-        self.after_commit = (self.after_commit && fits) || (ends && whole);
+        // A header across two sectors can be half an old one, whose word about the end means nothing.
+        self.ended = ends && offset % SECTOR + FRAME_HEADER as u64 <= SECTOR;
         Ok(())
     }
 }

@@ -132,7 +132,7 @@ fn synced(fd: c_int, only_data: bool) -> c_int {
     if let Some(delay) = state.delay() {
         std::thread::sleep(delay);
     }
-    if state.is_full() {
+    if state.syncs_fail() {
         return no_room();
     }
     let result = if state.no_sync { 0 } else { real::sync(fd, only_data) };

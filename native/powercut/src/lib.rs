@@ -6,7 +6,7 @@
 //! | `POWERCUT_DIR` | the directory; absolute, without symbolic links; nothing is done without it |
 //! | `POWERCUT_JOURNAL` | a file outside of it, to which every operation is appended; none if unset |
 //! | `POWERCUT_NOSYNC` | if set, syncs are written down and not done, which is faster |
-//! | `POWERCUT_FULL` | the name of a file outside; while it exists, what needs room fails with `ENOSPC`, and so do syncs |
+//! | `POWERCUT_FULL` | the name of a file outside; while it exists, what needs room fails with `ENOSPC`, and so do syncs; only these if it holds the word `sync` |
 //! | `POWERCUT_SLOW` | the name of a file outside; while it holds a number, each sync first takes so many milliseconds |
 //!
 //! From the journal a test can build the directory as it may be after a cut at any operation: what was synced, and

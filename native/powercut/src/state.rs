@@ -96,8 +96,14 @@ impl State {
         }
     }
 
-    /// Whether the disk is to be full now.
+    /// Whether the disk is to be full now, for whatever needs room.
     pub fn is_full(&self) -> bool {
+        let Some(path) = &self.full else { return false };
+        std::fs::read_to_string(path).is_ok_and(|text| text.trim() != "sync")
+    }
+
+    /// Whether syncs are to fail now.
+    pub fn syncs_fail(&self) -> bool {
         self.full.as_ref().is_some_and(|path| path.exists())
     }
 

@@ -1,11 +1,9 @@
 //! The program and its calls, from a real BEAM.
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::support::program;
 use std::process::Command;
 
-use program::{Beam, Link};
+use crate::support::program::{Beam, Link};
 
 fn path(dir: &tempfile::TempDir) -> String {
     format!("<<\"{}\">>", dir.path().display())

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use dist::{Endpoint, Node};
 
-#[path = "../../../dist/tests/support/mod.rs"]
+#[path = "../../../../dist/tests/support/mod.rs"]
 mod dist_support;
 pub use dist_support::{Beam, shown};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use link::{Log, Op, Options};
 
-use crate::entries::{after, bytes};
+use super::entries::{after, bytes};
 
 /// More than there is.
 const EVERYTHING: usize = 1 << 30;

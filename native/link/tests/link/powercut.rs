@@ -2,17 +2,12 @@
 //!
 //! `POWERCUT_CUTS` is how many are staged for each seed.
 
-#[path = "support/check.rs"]
-mod check;
-#[path = "support/cut.rs"]
-mod cut;
-#[path = "support/entries.rs"]
-mod entries;
-
+use crate::support::check;
+use crate::support::cut;
 use std::path::Path;
 use std::process::Command;
 
-use cut::{Dice, Disk};
+use crate::support::cut::{Dice, Disk};
 
 /// Memory: what is staged needs no disk of its own.
 fn fast_directory() -> tempfile::TempDir {
