@@ -16,7 +16,7 @@
 //! a mark, say for an acknowledgement, and the disk is never full for it. Files ending with `-shm` are memory.
 //!
 //! The journal is a sequence of records, little-endian: kind u8, inode u64, number u64, length of the name u32,
-//! length of the data u32, name (from the directory on), data. Kinds are in [`journal`]. A sync's number is
+//! length of the data u32, name (from the directory on), data. Kinds are in `journal.rs`. A sync's number is
 //! the length of the journal when it began: earlier changes to the file, or to the names in the directory, are
 //! durable.
 //!
