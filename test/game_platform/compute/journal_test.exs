@@ -188,12 +188,27 @@ defmodule GamePlatform.Compute.JournalTest do
     refute_received {:journal, {:append, _, _}}
     tell(world, {:durable, 1})
     assert told(first) == told(second)
+    # It is durable by now, and nothing else will come.
+    assert told(submit(world, ["1"])) == [{1, :logged}]
+  end
+
+  test "so does a second join", %{world: world} do
+    join = fn -> Task.async(fn -> Compute.submit(world, [Tiny.join("eve", 5)]) end) end
+    first = join.()
+    assert_receive {:journal, {:append, 0, [1]}}
+    second = join.()
+    assert waits?(second)
+    tell(world, {:durable, 1})
+    assert told(first) == told(second)
+    assert told(join.()) == [{1, :logged}]
   end
 
   test "what was kept is executed first" do
     world = world!(["ann"])
     {:ok, %{bytes: bytes}} = Compute.Actions.check(world, Tiny.act("ann", "old", "claim", cell: 5))
     :ok = WorldProcess.keep(world.pid, {Scripted, self(), 3}, 17, [{16, bytes}, {17, bytes}], %{})
+    # It is known, and durable.
+    assert told(submit(world, ["old"])) == [{1, :logged}]
     new = submit(world, ["new"])
     assert_receive {:journal, {:append, 3, [18]}}
     job = advance(world, 2)

@@ -22,7 +22,7 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
       dir: dir,
       world: "main",
       every_s: context[:every_s] || 3600,
-      keep: 2,
+      keep: context[:keep] || 1,
       prune: fn tick -> send(test, {:prune, tick}) && {:ok, 0} end
     }
 
@@ -49,9 +49,11 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
     assert %{bytes: bytes, duration_us: us, age_s: age} = Snapshotter.info(pid)
     assert bytes == File.stat!(Snapshots.path(dir, "main", tick)).size
     assert us > 0 and age in 0..5
-    assert_receive {:prune, ^tick}, 5_000
+    assert_receive {:prune, later}, 5_000
+    assert later > tick
   end
 
+  @tag keep: 2
   test "keeps some, and tells the log from where on it is needed", context do
     pid = snapshotter(context.options)
 
@@ -64,9 +66,10 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
 
     [one, two, three] = ticks
     assert Snapshots.list(context.tmp_dir, "main") == [three, two]
-    assert_receive {:prune, ^one}
+    # As long as there is only one, the log is not pruned: it may be damaged.
     assert_receive {:prune, ^one}
     assert_receive {:prune, ^two}
+    refute_received {:prune, _}
   end
 
   @tag backend: :node
@@ -119,7 +122,7 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
     assert_receive {:pruning, ^pid, _}, 5_000
     send(pid, :go_on)
     Task.await(stop)
-    assert [last, ^tick] = Snapshots.list(context.tmp_dir, "main")
+    assert [last] = Snapshots.list(context.tmp_dir, "main")
     assert last > tick
   end
 

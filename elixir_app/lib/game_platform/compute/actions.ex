@@ -77,6 +77,17 @@ defmodule GamePlatform.Compute.Actions do
 
   def check(_, other), do: {:refused, nil, :bad_action, "the action is #{shown(other)}, expected an object"}
 
+  @doc "An action from its bytes, which a world has accepted before."
+  @spec kept(binary) :: t
+  def kept(<<n, by::binary-size(n), m, id::binary-size(m), op, fields::binary>> = bytes) do
+    {^op, type, _} = @table[Enum.at(@names, op)]
+    {arg, count} = kept_argument(op, fields)
+    %{by: by, id: id, shown: id, op: op, type: type, arg: arg, count: count, bytes: bytes}
+  end
+
+  defp kept_argument(11, <<recipe, count::16-little>>), do: {recipe, count}
+  defp kept_argument(_, <<cell::32-little, _::binary>>), do: {cell, 0}
+
   @doc "The id to answer with, if there is one that can be."
   @spec shown_id(term) :: String.t() | nil
   def shown_id(action) when is_map(action) do

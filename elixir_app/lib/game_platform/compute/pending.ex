@@ -26,7 +26,7 @@ defmodule GamePlatform.Compute.Pending do
   def journaled(pending, seq, kept, tick) do
     batch =
       for {n, bytes} <- kept, reduce: Batch.new(tick) do
-        batch -> Batch.add(batch, n, %{type: :kept, bytes: bytes}, tick + 1)
+        batch -> Batch.add(batch, n, Actions.kept(bytes), tick + 1)
       end
 
     %{pending | seq: seq, durable: seq, batches: if(kept == [], do: [], else: [batch])}
@@ -97,7 +97,7 @@ defmodule GamePlatform.Compute.Pending do
 
   defp take(pending, _, _, :joining, %{type: :join} = action) do
     batch = joining(pending, action.by)
-    {{accepted(action, batch.tick + 1), Batch.last(batch), nil}, pending}
+    {{accepted(action, batch.tick + 1), awaited(pending, Batch.last(batch)), nil}, pending}
   end
 
   defp take(pending, _, _, :unknown, %{type: :join} = action), do: add(pending, action, due(pending) + 1)
@@ -118,13 +118,17 @@ defmodule GamePlatform.Compute.Pending do
   defp answered(pending, player, plan, %{by: by, id: id} = action) do
     case Enum.find_value(pending.batches, & &1.ids[{by, id}]) do
       {tick, seq} ->
-        {accepted(action, tick), seq, nil}
+        {accepted(action, tick), awaited(pending, seq), nil}
 
       nil ->
         tick = (is_map(player) && Results.tick(pending.results, player.number, id)) || Plan.tick(plan, id)
         if tick, do: known(action, tick)
     end
   end
+
+  # What is durable already is not waited for.
+  defp awaited(%{durable: :all}, _), do: nil
+  defp awaited(%{durable: durable}, seq), do: if(seq > durable, do: seq)
 
   # By the order in which they came, with the tick that each is for.
   defp bodies(pending, name) do

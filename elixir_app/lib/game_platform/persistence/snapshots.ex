@@ -139,14 +139,17 @@ defmodule GamePlatform.Persistence.Snapshots do
     end
   end
 
-  @doc "Removes all but the `keep` newest files; returns the oldest tick of those that are left, or nil."
+  @doc """
+  Removes all but the `keep` newest files. Returns the oldest tick of those that are left, or nil while there are fewer:
+  then the log is still needed from its beginning, in case one is damaged.
+  """
   @spec prune(Path.t(), id, pos_integer) :: {:ok, tick | nil} | {:error, error}
   def prune(dir, id, keep) do
     {kept, old} = dir |> list(id) |> Enum.split(keep)
 
     with :ok <- remove(Enum.map(old, &path(dir, id, &1))),
          :ok <- if(old == [], do: :ok, else: synced(world(dir, id))),
-         do: {:ok, List.last(kept)}
+         do: {:ok, if(length(kept) == keep, do: List.last(kept))}
   end
 
   defp remove(files) do

@@ -176,7 +176,7 @@ defmodule GamePlatform.Persistence.Snapshotter do
     WorldProcess.rebase(world.pid, tick, fn -> Snapshots.read(dir, id, tick) end)
 
     with {:ok, oldest} <- Snapshots.prune(dir, id, options.keep),
-         {:ok, _} <- prune(options, oldest) do
+         {:ok, _} <- if(oldest, do: prune(options, oldest), else: {:ok, nil}) do
       nil
     else
       {:error, reason} -> "what is old was not removed: #{sentence(reason)}"

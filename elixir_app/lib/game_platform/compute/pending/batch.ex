@@ -21,8 +21,6 @@ defmodule GamePlatform.Compute.Pending.Batch do
   end
 
   defp note(batch, _, %{type: :join, by: by}, _), do: %{batch | joins: MapSet.put(batch.joins, by)}
-  # From a journal: the world itself knows it when it comes again.
-  defp note(batch, _, %{type: :kept}, _), do: batch
 
   defp note(batch, seq, %{by: by, id: id} = action, tick) do
     batch = %{batch | ids: Map.put(batch.ids, {by, id}, {tick, seq})}
