@@ -44,6 +44,7 @@ defmodule GamePlatform.Instance do
   def registry(name), do: Module.concat(name, Registry)
   def devices(name), do: Module.concat(name, Devices)
   def rates(name), do: Module.concat(name, Rates)
+  def data(name), do: Module.concat(name, Data)
   def transport(name), do: Module.concat(name, Transport)
   def admin_name(name), do: Module.concat(name, Admin)
 

@@ -2,13 +2,19 @@ defmodule GamePlatform.Persistence do
   @moduledoc """
   What outlives a running platform: worlds in a data directory, their restart, forks, and a look at their past.
 
-  An instance that is given `data_dir:` (`GamePlatform.start_link/1`) keeps its world there:
+  An instance that is given `data_dir:` (`GamePlatform.start_link/1`) keeps its world there; `info/1` tells how that goes:
 
     * **The event log.** An action is written to the log before it is executed, and its player is told that it was
       accepted when it is on the disk. The log also has the tick that executed it, so what a world was at any tick
       follows from what it was before.
     * **Snapshots.** Every so often, and when the instance is stopped, the whole world is written to a file. A few are
       kept; the log is kept from the oldest of them on.
+    * **Durability.** The answer to an accepted action says how safe it is. `logged`: on the disk; it happens whatever
+      dies. `stored`: in the SQL store too, which is the same file. `memory`: not on the disk yet, so a crash loses it
+      unless it got there before; what is executed always is. The option `:durability` says by name of an action what
+      the answer waits for; after two seconds of waiting it says what there is.
+    * **A full or slow disk.** Ticks go on. While the disk is full actions are refused with `log_full`, and while too many
+      wait with `log_behind`; that ends by itself. A slow disk delays actions by some ticks.
     * **Restart.** However an instance ended, the next one takes the newest sound snapshot, executes again what the log
       has from there on, each action in its tick, and goes on where the one before stopped; what was accepted and not
       executed yet is executed then. A damaged snapshot is named in the log and left out; a damaged event log stops
@@ -33,14 +39,35 @@ defmodule GamePlatform.Persistence do
   The files are described in `docs/persistence.md`.
   """
 
-  alias GamePlatform.{Compute, Config, Native}
-  alias GamePlatform.Persistence.{Check, DataDir, Fork, History, Snapshots}
+  alias GamePlatform.{Compute, Config, Instance, Native}
+  alias GamePlatform.Persistence.{Check, DataDir, Fork, History, Link, Log, Snapshots, Snapshotter}
 
   @options [:backend, :threads, :worker, :max_bytes]
   @id ~r/\A[a-z0-9_-]{1,64}\z/
 
   @type id :: String.t()
   @type tick :: non_neg_integer
+
+  @doc """
+  How a running instance keeps its world; nil if it does not, or is not running.
+
+    * `log`: `status` (`:ok`, `:down` without a link, or the code that actions are refused with), `waiting` (actions
+      that are not on the disk yet), `durable` (the number of the last one that is), `commits`, `failures`,
+      `commit_us` (how long the last commit took)
+    * `snapshots`: `tick`, `bytes`, `duration_us` and `age_s` of the last one, `taken`, `failures`, and `error`, a sentence
+      while the last turn failed
+    * `link`: what `gp_link` counts, such as `db_bytes` and `wal_bytes`, and its `os_pid`; nil if it does not tell in time
+  """
+  @spec info(atom) :: %{log: map, snapshots: map, link: map | nil} | nil
+  def info(game \\ GamePlatform) do
+    [link, log, snapshotter] = for part <- [:link, :log, :snapshotter], do: Instance.via(game, part)
+
+    if Process.whereis(Instance.registry(game)) && GenServer.whereis(log),
+      do: %{log: Log.info(log), snapshots: Snapshotter.info(snapshotter), link: Link.stats(link)}
+  catch
+    # A part is being started again.
+    :exit, _ -> nil
+  end
 
   @doc """
   The worlds of a directory in the order of their ids: `id`, `seed`, `frequency`, `tick` (where a restart goes on),

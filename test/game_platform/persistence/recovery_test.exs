@@ -5,9 +5,11 @@ defmodule GamePlatform.Persistence.RecoveryTest do
   import ExUnit.CaptureLog
   import GamePlatform.Eventually
 
-  alias GamePlatform.{Compute, Instance, Tiny}
+  alias GamePlatform.{Compute, Instance, Persistence, Tiny}
   alias GamePlatform.Compute.Worker
   alias GamePlatform.Persistence.{Link, Log, Snapshots, Snapshotter}
+
+  alias GamePlatformWeb.Admin.{Metrics, Sources}
 
   @moduletag capture_log: true
 
@@ -264,6 +266,31 @@ defmodule GamePlatform.Persistence.RecoveryTest do
     {:ok, world} = GamePlatform.world(context.name)
     assert {:ok, [%{durability: :memory}]} = Compute.submit(world, [Tiny.join("ann")])
     refute GenServer.whereis(part(context, :log))
+  end
+
+  test "an operator is told how it is kept", context do
+    assert Persistence.info(context.name) == nil
+    world = start!(context)
+    join!(world, ["ann"])
+    {:ok, tick} = Snapshotter.take(part(context, :snapshotter))
+
+    assert %{log: %{status: :ok, durable: 1, waiting: 0}, snapshots: %{tick: ^tick, error: nil}, link: link} =
+             Persistence.info(context.name)
+
+    assert link.db_bytes > 0
+
+    assert [%{part: "log", status: :up, durable: 1}, %{part: "snapshots", status: :up}] =
+             Sources.kept_parts(context.name)
+
+    {text, []} = context.name |> Sources.kept() |> Metrics.render()
+    assert text =~ "game_platform_log_up 1\n"
+    assert text =~ "game_platform_snapshot_tick #{tick}"
+    assert text =~ ~s(game_platform_log_bytes{file="database"})
+
+    # While the log is not there, it is said so.
+    :ok = Supervisor.terminate_child(Instance.data(context.name), Log)
+    assert [%{part: "log", status: :down}] = Sources.kept_parts(context.name)
+    assert Sources.kept(context.name) == []
   end
 
   test "classes of durability", context do

@@ -28,9 +28,8 @@ defmodule GamePlatform.Persistence.Supervisor do
     ]
 
     data = %{
-      id: Module.concat(name, Data),
-      start:
-        {Supervisor, :start_link, [children, [strategy: :rest_for_one, name: Module.concat(name, Data)]]},
+      id: Instance.data(name),
+      start: {Supervisor, :start_link, [children, [strategy: :rest_for_one, name: Instance.data(name)]]},
       type: :supervisor
     }
 

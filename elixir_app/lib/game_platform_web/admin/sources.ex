@@ -6,7 +6,7 @@ defmodule GamePlatformWeb.Admin.Sources do
   at zero again when what they count is started anew.
   """
 
-  alias GamePlatform.{Compute, Transport}
+  alias GamePlatform.{Compute, Instance, Persistence, Transport}
   alias GamePlatformWeb.Admin.Metrics
 
   @type part :: %{required(:part) => String.t(), required(:status) => atom, optional(atom) => term}
@@ -26,13 +26,13 @@ defmodule GamePlatformWeb.Admin.Sources do
   @memory [:processes, :atom, :binary, :code, :ets]
 
   @doc """
-  The options `:parts` and `:metrics` of `GamePlatformWeb.Admin.start_link/1` for an instance: its world, the
-  workers, the VM, and its `GamePlatform.Transport` if it has one. Keyword lists, to be added to.
+  The options `:parts` and `:metrics` of `GamePlatformWeb.Admin.start_link/1` for an instance: its world
+  and how that is kept, the workers, the VM, and its `GamePlatform.Transport` if it has one. Keyword lists, to be added to.
   """
   @spec options(atom, atom) :: [parts: keyword, metrics: keyword]
   def options(name \\ GamePlatform, transport \\ nil) do
-    parts = [world: fn -> [world_part(name)] end, workers: &worker_parts/0]
-    metrics = [world: fn -> world(name) end, workers: &workers/0, vm: &vm/0]
+    parts = [world: fn -> [world_part(name)] end, kept: fn -> kept_parts(name) end, workers: &worker_parts/0]
+    metrics = [world: fn -> world(name) end, kept: fn -> kept(name) end, workers: &workers/0, vm: &vm/0]
 
     if transport do
       [
@@ -83,6 +83,68 @@ defmodule GamePlatformWeb.Admin.Sources do
         |> Map.take([:tick, :ups, :target_ups, :missed, :backend, :frequency])
         |> Map.merge(%{part: "world", status: :up, name: inspect(name)})
     end
+  end
+
+  @doc "The health of the event log and of the snapshots of an instance, if it keeps its world."
+  @spec kept_parts(atom) :: [part]
+  def kept_parts(name \\ GamePlatform) do
+    case Persistence.info(name) do
+      nil ->
+        # It is to be kept, and is not at this moment.
+        if Process.whereis(Instance.data(name)), do: [%{part: "log", status: :down}], else: []
+
+      %{log: log, snapshots: snapshots} ->
+        log_status = if log.status == :ok, do: :up, else: log.status
+        snapshots_status = if snapshots.error, do: :failing, else: :up
+
+        [
+          log |> Map.drop([:idle, :status]) |> Map.merge(%{part: "log", status: log_status}),
+          Map.merge(snapshots, %{part: "snapshots", status: snapshots_status})
+        ]
+    end
+  end
+
+  @doc "Metrics of the event log and of the snapshots."
+  @spec kept(atom) :: [Metrics.metric()]
+  def kept(name \\ GamePlatform) do
+    case Persistence.info(name) do
+      nil -> []
+      %{log: log, snapshots: snapshots, link: link} -> log(log) ++ snapshots(snapshots) ++ link(link)
+    end
+  end
+
+  defp log(log) do
+    [
+      gauge("log_up", "Whether the event log can be written.", [{%{}, if(log.status == :ok, do: 1, else: 0)}]),
+      gauge("log_waiting", "Actions that are not on the disk yet.", [{%{}, log.waiting}]),
+      gauge("log_commit_seconds", "Duration of the last commit.", [{%{}, log.commit_us / 1_000_000}]),
+      counter("log_commits", "Commits.", [{%{}, log.commits}]),
+      counter("log_failures", "Commits that failed.", [{%{}, log.failures}])
+    ]
+  end
+
+  defp snapshots(snapshots) do
+    last = fn key, unit -> if snapshots[key], do: [{%{}, snapshots[key] / unit}], else: [] end
+
+    [
+      gauge("snapshot_tick", "Tick of the last snapshot.", last.(:tick, 1)),
+      gauge("snapshot_bytes", "Its bytes.", last.(:bytes, 1)),
+      gauge("snapshot_seconds", "How long it took.", last.(:duration_us, 1_000_000)),
+      gauge("snapshot_age_seconds", "Time since then.", last.(:age_s, 1)),
+      counter("snapshots", "Snapshots taken.", [{%{}, snapshots.taken}]),
+      counter("snapshot_failures", "Snapshots that failed.", [{%{}, snapshots.failures}])
+    ]
+  end
+
+  defp link(nil), do: []
+
+  defp link(link) do
+    [
+      gauge("log_bytes", "Size of the event log, by file.", [
+        {%{file: "database"}, link.db_bytes},
+        {%{file: "wal"}, link.wal_bytes}
+      ])
+    ]
   end
 
   @doc "The health of each compute worker; `status` is `:up`, `:starting`, `:backoff` or `:down`."
