@@ -6,7 +6,7 @@ defmodule Mix.Tasks.Bench do
       mix bench ipc
       mix bench all --quick --json results.json
 
-  Suites: `ipc`, `tick`, `edge`, `all`. `--quick` stays under a minute each. `PHOENIX_PATH` names a built Phoenix
+  Suites: `ipc`, `tick`, `edge`, `store`, `all`. `--quick` stays under a minute each. `PHOENIX_PATH` names a built Phoenix
   application that `edge` measures beside ours, `bench/README.md` says which. `--json FILE` writes
   `{"machine": {…}, "results": [{"suite", "case", "metric", "unit", "value", "baseline", "baseline_value",
   "ratio"}]}`; `-` is standard output, and then the table goes to standard error.
@@ -17,7 +17,7 @@ defmodule Mix.Tasks.Bench do
   alias Mix.Tasks.Compile.Native
 
   @requirements ["app.start"]
-  @suites ["ipc", "tick", "edge"]
+  @suites ["ipc", "tick", "edge", "store"]
 
   @impl true
   def run(args) do
@@ -90,6 +90,12 @@ defmodule Mix.Tasks.Bench do
     {_, 0} = System.cmd(cargo, ["build" | tl(Enum.take_while(args, &(&1 != "--")))], cd: root())
     module = [root(), "bench/edge.exs"] |> Path.join() |> Code.require_file() |> List.last() |> elem(0)
     module.run(quick?, {cargo, args})
+  end
+
+  defp suite("store", quick?, print) do
+    print.("store: actions that are answered when they are on disk, snapshots, and a restart")
+    [{module, _}] = root() |> Path.join("bench/store.exs") |> Code.require_file()
+    module.run(quick?)
   end
 
   # The specification in Elixir with every row acting, on a world that it can hold.
