@@ -28,7 +28,7 @@ defmodule GamePlatform.Bench.Store do
     end
   end
 
-  # No snapshots in between: a restart is to replay the whole log.
+  # Snapshots are taken all the time, and all are kept, so that the log is complete.
   defp start(dir) do
     {us, {:ok, pid}} =
       :timer.tc(fn ->
