@@ -36,7 +36,8 @@ defmodule GamePlatform.Bench.Store do
           name: @name,
           data_dir: Path.join(dir, "data"),
           frequency: 64,
-          snapshot_s: 86_400
+          snapshot_s: 2,
+          snapshots: 1_000
         )
       end)
 
