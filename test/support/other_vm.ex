@@ -4,10 +4,10 @@ defmodule GamePlatform.OtherVM do
   @watchdog_ms 30_000
 
   @doc """
-  Runs a script, which must print `{:started, term}` with `tell/1` bound; returns what it told, the port and the
-  directory.
+  Runs a script, which must tell a map with the function `tell`; returns what it told, the port and the directory. `env`
+  are variables for it.
   """
-  def start(script) do
+  def start(script, env \\ []) do
     dir = Path.join(System.tmp_dir!(), "gpvm#{System.pid()}_#{System.unique_integer([:positive])}")
     File.mkdir!(dir)
     paths = for path <- :code.get_path(), path = to_string(path), path =~ "_build", do: ["-pa", path]
@@ -17,10 +17,16 @@ defmodule GamePlatform.OtherVM do
     port =
       Port.open(
         {:spawn_executable, System.find_executable("elixir")},
-        [:binary, :exit_status, {:line, 100_000}, args: args, env: [{~c"TMPDIR", to_charlist(dir)}]]
+        [:binary, :exit_status, {:line, 100_000}, args: args, env: [{~c"TMPDIR", to_charlist(dir)} | env]]
       )
 
     Map.merge(told(port), %{port: port, dir: dir})
+  end
+
+  @doc "Sends it a line, and waits for what it tells next."
+  def ask(%{port: port}, line) do
+    Port.command(port, line <> "\n")
+    told(port)
   end
 
   defp told(port) do
