@@ -62,7 +62,8 @@ impl Connection {
         let cookie = match &self.cookie_file {
             Some(file) => cookie_in(file)?,
             None => {
-                let cookie = cookie_line(&mut io::stdin().lock())?;
+                // A BEAM that is gone by now does not clean up, either.
+                let cookie = cookie_line(&mut io::stdin().lock()).inspect_err(|_| self.clean())?;
                 let connection = self.clone();
                 wake_with_parent();
                 std::thread::spawn(move || connection.end_with_input(before_exit));
