@@ -225,6 +225,58 @@ defmodule GamePlatform.Compute.JournalTest do
     assert Task.await(job) == {:ok, 2}
   end
 
+  test "a batch has no more actions than fit, however many were kept" do
+    world = world!(["ann"])
+    {:ok, %{bytes: bytes}} = Compute.Actions.check(world, Tiny.act("ann", "old", "claim", cell: 5))
+
+    :ok =
+      WorldProcess.keep(world.pid, {Scripted, self(), 0}, 70_000, for(n <- 1..70_000, do: {n, bytes}), %{})
+
+    advance(world, 2)
+    assert_receive {:journal, {:mark, 0, 0, 65_535}}, 1_000
+    tell(world, {:marked, 0})
+    assert batch!() == {0, 65_535}
+    slice!({:tick, 1})
+    assert_receive {:journal, {:mark, 0, 1, 70_000}}, 1_000
+  end
+
+  test "marks that come long before their ticks are soon written later", %{world: world} do
+    submit(world, ["1"])
+    assert_receive {:journal, {:append, 0, [1]}}
+    tell(world, {:durable, 1})
+
+    # Late at these ticks: the next mark is written ever earlier.
+    for {tick, begun} <- [{0, 0}, {2, 1}, {6, 3}] do
+      for now <- begun..tick, now < tick, do: marked_at!(world, now, begun, tick)
+      job = advance(world, 1)
+      if begun == tick, do: assert_receive({:journal, {:mark, 0, ^tick, 1}})
+      assert_receive {:journal, {:unmark, ^tick}}, 1_000
+      slice!({:tick, tick + 1})
+      Task.await(job)
+    end
+
+    marked_at!(world, 7, 7, 14)
+    tell(world, {:marked, 14})
+    submit(world, ["2"])
+    assert_receive {:journal, {:append, 0, [2]}}
+    tell(world, {:durable, 2})
+    job = advance(world, 7)
+    slice!({:tick, 14})
+    assert batch!() == {14, 1}
+    slice!({:tick, 15})
+    Task.await(job)
+    # It came 7 ticks before it was needed.
+    marked_at!(world, 15, 15, 19)
+  end
+
+  # A tick, in the first of which that mark is written.
+  defp marked_at!(world, now, first, tick) do
+    job = advance(world, 1)
+    if now == first, do: assert_receive({:journal, {:mark, 0, ^tick, _}})
+    slice!({:tick, now + 1})
+    Task.await(job)
+  end
+
   test "more than 20,000 actions do not wait", %{world: world} do
     for n <- 1..2, do: submit(world, Enum.map(1..10_000, &"#{n} #{&1}"))
     for _ <- 1..2, do: assert_receive({:journal, {:append, 0, _}}, 5_000)

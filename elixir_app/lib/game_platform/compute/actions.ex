@@ -77,17 +77,6 @@ defmodule GamePlatform.Compute.Actions do
 
   def check(_, other), do: {:refused, nil, :bad_action, "the action is #{shown(other)}, expected an object"}
 
-  @doc "An action from its bytes, which a world has accepted before."
-  @spec kept(binary) :: t
-  def kept(<<n, by::binary-size(n), m, id::binary-size(m), op, fields::binary>> = bytes) do
-    {^op, type, _} = @table[Enum.at(@names, op)]
-    {arg, count} = kept_argument(op, fields)
-    %{by: by, id: id, shown: id, op: op, type: type, arg: arg, count: count, bytes: bytes}
-  end
-
-  defp kept_argument(11, <<recipe, count::16-little>>), do: {recipe, count}
-  defp kept_argument(_, <<cell::32-little, _::binary>>), do: {cell, 0}
-
   @doc "The id to answer with, if there is one that can be."
   @spec shown_id(term) :: String.t() | nil
   def shown_id(action) when is_map(action) do
@@ -103,6 +92,20 @@ defmodule GamePlatform.Compute.Actions do
       <<length(actions)::16-little>> | Enum.map(actions, &[<<byte_size(&1)::16-little>>, &1])
     ])
   end
+
+  @doc "An action from its bytes, which `check/2` made."
+  @spec read(binary) :: t
+  def read(<<n, by::binary-size(n), m, id::binary-size(m), op, rest::binary>> = bytes) do
+    {^op, type, _} = @table[Enum.at(@names, op)]
+    {arg, count} = read(type, op, rest)
+    %{by: by, id: id, shown: id, op: op, type: type, arg: arg, count: count, bytes: bytes}
+  end
+
+  @craft elem(@table["craft"], 0)
+  defp read(:body, @craft, <<recipe, count::16-little>>), do: {recipe, count}
+  defp read(:body, _, <<cell::32-little>>), do: {cell, 0}
+  # Of others nobody asks.
+  defp read(_, _, _), do: {0, 0}
 
   defp kind(action) do
     with {:ok, name} <- fetch(action, :action),

@@ -26,7 +26,7 @@ defmodule GamePlatform.Compute.Pending do
   def journaled(pending, seq, kept, tick) do
     batch =
       for {n, bytes} <- kept, reduce: Batch.new(tick) do
-        batch -> Batch.add(batch, n, Actions.kept(bytes), tick + 1)
+        batch -> Batch.add(batch, n, Actions.read(bytes), tick + 1)
       end
 
     %{pending | seq: seq, durable: seq, batches: if(kept == [], do: [], else: [batch])}
@@ -97,7 +97,7 @@ defmodule GamePlatform.Compute.Pending do
 
   defp take(pending, _, _, :joining, %{type: :join} = action) do
     batch = joining(pending, action.by)
-    {{accepted(action, batch.tick + 1), awaited(pending, Batch.last(batch)), nil}, pending}
+    {{accepted(action, batch.tick + 1), undurable(pending, Batch.last(batch)), nil}, pending}
   end
 
   defp take(pending, _, _, :unknown, %{type: :join} = action), do: add(pending, action, due(pending) + 1)
@@ -118,7 +118,7 @@ defmodule GamePlatform.Compute.Pending do
   defp answered(pending, player, plan, %{by: by, id: id} = action) do
     case Enum.find_value(pending.batches, & &1.ids[{by, id}]) do
       {tick, seq} ->
-        {accepted(action, tick), awaited(pending, seq), nil}
+        {accepted(action, tick), undurable(pending, seq), nil}
 
       nil ->
         tick = (is_map(player) && Results.tick(pending.results, player.number, id)) || Plan.tick(plan, id)
@@ -126,9 +126,8 @@ defmodule GamePlatform.Compute.Pending do
     end
   end
 
-  # What is durable already is not waited for.
-  defp awaited(%{durable: :all}, _), do: nil
-  defp awaited(%{durable: durable}, seq), do: if(seq > durable, do: seq)
+  # What is durable is not waited for; without a journal everything is.
+  defp undurable(%{durable: durable}, seq), do: if(seq > durable, do: seq)
 
   # By the order in which they came, with the tick that each is for.
   defp bodies(pending, name) do
@@ -156,7 +155,7 @@ defmodule GamePlatform.Compute.Pending do
       pending.refusing ->
         {no(action, pending.refusing), pending}
 
-      batch.count == Actions.max_batch() ->
+      batch.count >= Actions.max_batch() ->
         {no(action, :busy), pending}
 
       waiting(pending) >= @most_waiting ->
@@ -236,7 +235,7 @@ defmodule GamePlatform.Compute.Pending do
   defp seal(pending, batch, tick) do
     others = List.delete(pending.batches, batch)
     at = tick + pending.ahead
-    {durable, rest} = Batch.split(batch, pending.durable, at + 1)
+    {durable, rest} = Batch.split(batch, min(pending.durable, Batch.nth(batch, Actions.max_batch())), at + 1)
 
     if durable.count == 0 or pending.refusing do
       {:nothing, %{pending | batches: others ++ [%{batch | tick: tick + 1}]}}
@@ -261,10 +260,13 @@ defmodule GamePlatform.Compute.Pending do
     %{pending | batches: batches}
   end
 
-  @doc "The mark of `tick` is durable. False if nobody waits for it."
-  def marked(pending, tick) do
+  @doc "The mark of `tick` is durable, at the tick `now`. False if nobody waits for it."
+  def marked(pending, tick, now) do
+    # Half of what it came too early is saved the next time.
+    spared = max(div(tick - now, 2), 1)
+
     if sealed?(pending, tick),
-      do: set(%{pending | ahead: max(pending.ahead - 1, 0)}, tick, :marked),
+      do: set(%{pending | ahead: max(pending.ahead - spared, 0)}, tick, :marked),
       else: false
   end
 

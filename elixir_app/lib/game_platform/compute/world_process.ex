@@ -318,7 +318,7 @@ defmodule GamePlatform.Compute.WorldProcess do
   end
 
   defp journaled({:marked, tick}, state) do
-    case Pending.marked(state.pending, tick) do
+    case Pending.marked(state.pending, tick, now(state)) do
       false -> state
       pending -> slice(%{state | pending: pending})
     end

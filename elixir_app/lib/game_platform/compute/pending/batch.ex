@@ -47,6 +47,14 @@ defmodule GamePlatform.Compute.Pending.Batch do
     |> Enum.reduce(new(tick), fn {seq, action, told}, batch -> add(batch, seq, action, told) end)
   end
 
+  @doc "The number of the `n`th action, or of the last one if there are fewer."
+  def nth(%{count: count, entries: entries}, n) do
+    case Enum.drop(entries, max(count - n, 0)) do
+      [{seq, _, _} | _] -> seq
+      [] -> 0
+    end
+  end
+
   @doc "The number of the last action."
   def last(%{entries: [{seq, _, _} | _]}), do: seq
 end
