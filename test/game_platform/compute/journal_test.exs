@@ -12,13 +12,17 @@ defmodule GamePlatform.Compute.JournalTest do
     @behaviour Journal
 
     @impl true
+    def attach(_, _), do: :ok
+    @impl true
     def append(pid, epoch, entries), do: tell(pid, {:append, epoch, Enum.map(entries, &elem(&1, 0))})
     @impl true
     def mark(pid, epoch, tick, seq), do: tell(pid, {:mark, epoch, tick, seq})
     @impl true
-    def unmark(pid, tick), do: tell(pid, {:unmark, tick})
+    def unmark(pid, _, tick), do: tell(pid, {:unmark, tick})
     @impl true
     def reached(pid, tick), do: tell(pid, {:reached, tick})
+    @impl true
+    def settle(pid, _, from), do: tell(pid, {:settle, from})
 
     defp tell(pid, message) do
       send(pid, {:journal, message})

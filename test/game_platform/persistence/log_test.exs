@@ -2,6 +2,8 @@ defmodule GamePlatform.Persistence.LogTest do
   # A world that writes its actions to a log which is slow, dies and fills up.
   use ExUnit.Case, async: true
 
+  import GamePlatform.Eventually
+
   alias GamePlatform.{Compute, FakeLink, Tiny}
   alias GamePlatform.Compute.{Actions, WorldProcess}
   alias GamePlatform.Persistence.Log
@@ -14,7 +16,7 @@ defmodule GamePlatform.Persistence.LogTest do
     log = start_supervised!({Log, {nil, %{link: link, world: "main"}}})
     {:ok, epoch} = Log.begin(log)
     {:ok, world} = Compute.new_world(backend: opts[:backend] || :nif, frequency: 4, ruleset: Tiny.path())
-    :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, 0, [], %{})
+    if opts[:keep] != false, do: :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, 0, [], %{})
     %{link: link, log: log, world: world}
   end
 
@@ -104,6 +106,93 @@ defmodule GamePlatform.Persistence.LogTest do
     end
   end
 
+  test "a log that failed before anybody acted is told of, and what comes later is written" do
+    %{link: link, world: world, log: log} = game = start()
+    FakeLink.set(link, :full)
+    Log.reached(log, 3)
+    wait_until(fn -> Log.info(log).status == :log_full end)
+    assert {:ok, [%{code: :log_full}]} = Compute.submit(world, [Tiny.join("ann", 30)])
+    FakeLink.set(link, :well)
+    wait_until(fn -> Log.info(log).status == :ok end)
+    join!(world, ["ann"])
+    assert [%{status: :accepted, durability: :logged}] = Task.await(submit(world, "ann", ["1"]))
+    {:ok, _} = Compute.advance(world, 5)
+    assert length(FakeLink.durable(link).entries) == 2
+    assert replayed(game) == Compute.digest(world)
+  end
+
+  test "a log that failed before its world was there is told of" do
+    %{link: link, world: world, log: log} = start(keep: false)
+    {:ok, epoch} = Log.begin(log)
+    FakeLink.set(link, :full)
+    Log.reached(log, 3)
+    wait_until(fn -> Log.info(log).status == :log_full end)
+    :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, 0, [], %{})
+    assert {:ok, [%{code: :log_full}]} = Compute.submit(world, [Tiny.join("ann", 30)])
+    FakeLink.set(link, :well)
+    wait_until(fn -> Log.info(log).status == :ok end)
+    join!(world, ["ann"])
+    assert [{1, _}] = for({_, bytes} <- FakeLink.durable(link).entries, do: {1, bytes})
+
+    # And one that is written again by then.
+    {:ok, epoch} = Log.begin(log)
+    FakeLink.set(link, :full)
+    Log.reached(log, 9)
+    wait_until(fn -> Log.info(log).status == :log_full end)
+    FakeLink.set(link, :well)
+    wait_until(fn -> Log.info(log).status == :ok end)
+    :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, 2, [], %{})
+    assert {:ok, [%{durability: :logged}]} = Compute.submit(world, [Tiny.join("bob", 31)])
+  end
+
+  test "what a restart finds is executed, though nobody acts" do
+    %{link: link, world: world, log: log} = game = start()
+    join!(world, ["ann"])
+    assert [%{status: :accepted}] = Task.await(submit(world, "ann", ["1"]))
+    Compute.close(world)
+    %{entries: kept, marks: []} = FakeLink.durable(link)
+    {:ok, epoch} = Log.begin(log)
+    {:ok, world} = Compute.new_world(backend: :nif, frequency: 4, ruleset: Tiny.path())
+    :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, 2, kept, %{})
+    # What comes again is known.
+    assert [%{status: :accepted, durability: :logged, tick: 1}] = Task.await(submit(world, "ann", ["1"]))
+    join!(world, ["ann"])
+    assert length(FakeLink.durable(link).entries) == 2
+    {:ok, 1} = Compute.advance(world, 1)
+    assert %{marks: [{0, 2}]} = FakeLink.durable(link)
+    assert {:ok, %{name: "ann"}} = Compute.player(world, "ann")
+    assert replayed(%{game | world: world}) == Compute.digest(world)
+  end
+
+  test "a mark that is taken back is gone before a snapshot counts" do
+    %{link: link, world: world} = start()
+    join!(world, ["ann"])
+    FakeLink.set(link, :deaf)
+    # Its mark is late.
+    {:ok, 3} = Compute.advance(world, 3)
+    settled = Task.async(fn -> WorldProcess.settle(world.pid, 5_000) end)
+    assert Task.yield(settled, 50) == nil
+    FakeLink.set(link, :well)
+    assert Task.await(settled) == :ok
+    refute List.keymember?(FakeLink.durable(link).marks, 0, 0)
+    assert WorldProcess.settle(world.pid, 5_000) == :ok
+  end
+
+  test "a log that does not answer, or has another world, settles nothing" do
+    %{link: link, world: world, log: log} = start()
+    join!(world, ["ann"])
+    FakeLink.set(link, :deaf)
+    {:ok, 3} = Compute.advance(world, 3)
+    assert {:error, {:log_behind, _}} = WorldProcess.settle(world.pid, 20)
+    settled = Task.async(fn -> WorldProcess.settle(world.pid, 5_000) end)
+    assert Task.yield(settled, 20) == nil
+    beginning = Task.async(fn -> Log.begin(log) end)
+    assert Task.await(settled) == {:error, :closed}
+    FakeLink.set(link, :well)
+    assert {:ok, _} = Task.await(beginning)
+    assert WorldProcess.settle(world.pid, 5_000) == {:error, :closed}
+  end
+
   test "a world that begins anew finds what is there, and nothing of the one before comes late" do
     %{link: link, world: world, log: log} = start()
     join!(world, ["ann"])
@@ -117,8 +206,9 @@ defmodule GamePlatform.Persistence.LogTest do
     FakeLink.set(link, :well)
     assert {:ok, 2} = Task.await(beginning)
     before = FakeLink.durable(link)
-    send(log, {:append, self(), 1, [{9, "late"}]})
+    send(log, {:append, 1, [{9, "late"}]})
     send(log, {:mark, 1, 7, 9})
+    send(log, {:unmark, 1, 0})
     _ = Log.info(log)
     assert FakeLink.durable(link) == before
   end

@@ -5,6 +5,7 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
   import GamePlatform.Eventually
 
   alias GamePlatform.{Compute, Config}
+  alias GamePlatform.Compute.WorldProcess
   alias GamePlatform.Game.Simulation.WorldServer
   alias GamePlatform.Persistence.{Snapshotter, Snapshots}
 
@@ -146,6 +147,33 @@ defmodule GamePlatform.Persistence.SnapshotterTest do
     log = capture_log(fn -> assert {:ok, _} = Snapshotter.take(pid) end)
     assert log =~ "what is old was not removed: the disk is full"
     assert %{failures: 0, taken: 1, error: "what is old" <> _} = Snapshotter.info(pid)
+  end
+
+  # A journal that cannot take its marks back.
+  defmodule Unsettled do
+    @moduledoc false
+    @behaviour GamePlatform.Compute.Journal
+
+    @impl true
+    def attach(_, _), do: :ok
+    @impl true
+    def append(_, _, _), do: :ok
+    @impl true
+    def mark(_, _, _, _), do: :ok
+    @impl true
+    def unmark(_, _, _), do: :ok
+    @impl true
+    def reached(_, _), do: :ok
+    @impl true
+    def settle(_, _, from), do: GenServer.reply(from, {:error, :closed})
+  end
+
+  test "none counts while the log has marks that were taken back", context do
+    {:ok, world} = WorldServer.world(context.server)
+    :ok = WorldProcess.keep(world.pid, {Unsettled, self(), 0}, 0, [], %{})
+    pid = snapshotter(context.options)
+    assert {:error, {:no_snapshot, _}} = Snapshotter.take(pid)
+    assert Snapshots.list(context.tmp_dir, "main") == []
   end
 
   test "a world that is gone", context do

@@ -13,12 +13,16 @@ defmodule GamePlatform.Compute.Journal do
 
   @type t :: %__MODULE__{}
 
+  @doc "The calling process is the world that gives what it gives under that epoch; it is told if that has failed already."
+  @callback attach(pid, epoch :: non_neg_integer) :: :ok
   @callback append(pid, epoch :: non_neg_integer, [{seq :: pos_integer, binary}]) :: :ok
   @callback mark(pid, epoch :: non_neg_integer, tick :: non_neg_integer, seq :: pos_integer) :: :ok
   @doc "Takes the mark of that tick back, which is the last one, whether it has been written or not."
-  @callback unmark(pid, tick :: non_neg_integer) :: :ok
+  @callback unmark(pid, epoch :: non_neg_integer, tick :: non_neg_integer) :: :ok
   @doc "The world is there. Nothing is lost if this is."
   @callback reached(pid, tick :: non_neg_integer) :: :ok
+  @doc "Answers `from` with `:ok` when no mark is there any more that has been taken back."
+  @callback settle(pid, epoch :: non_neg_integer, from :: GenServer.from()) :: :ok
 
   # Who was to be told `logged` is told after so long what there is.
   @patience_ms 2_000
@@ -31,6 +35,7 @@ defmodule GamePlatform.Compute.Journal do
 
   def new({module, pid, epoch}, classes) do
     monitor = Process.monitor(pid)
+    module.attach(pid, epoch)
     %__MODULE__{module: module, pid: pid, epoch: epoch, monitor: monitor, classes: classes, told: now_ms()}
   end
 
@@ -122,7 +127,8 @@ defmodule GamePlatform.Compute.Journal do
   end
 
   def mark(journal, tick, seq), do: journal.module.mark(journal.pid, journal.epoch, tick, seq)
-  def unmark(journal, tick), do: journal.module.unmark(journal.pid, tick)
+  def unmark(journal, tick), do: journal.module.unmark(journal.pid, journal.epoch, tick)
+  def settle(journal, from), do: journal.module.settle(journal.pid, journal.epoch, from)
 
   @doc "Tells now and then where the world is, so that a restart goes on near there."
   def reached(nil, _), do: nil

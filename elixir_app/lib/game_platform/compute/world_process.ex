@@ -61,6 +61,15 @@ defmodule GamePlatform.Compute.WorldProcess do
   # when it is answered.
   def keep(pid, journal, seq, kept, classes), do: GenServer.call(pid, {:keep, journal, seq, kept, classes})
 
+  # Waits until the journal has taken back what was not executed: then what it holds is what the world has done so far.
+  @spec settle(pid, timeout) :: :ok | {:error, :closed | {:log_behind, String.t()}}
+  def settle(pid, timeout) do
+    GenServer.call(pid, :settle, timeout)
+  catch
+    :exit, {:timeout, _} -> {:error, {:log_behind, "the event log does not answer"}}
+    :exit, _ -> {:error, :closed}
+  end
+
   # Advances to `tick` with these batches, `{tick, batch}` ascending, each taken in by its tick.
   def replay(pid, batches, tick), do: call(pid, {:replay, batches, tick})
 
@@ -206,6 +215,13 @@ defmodule GamePlatform.Compute.WorldProcess do
   def handle_call({:keep, journal, seq, kept, classes}, _, state) do
     pending = state.pending && Pending.journaled(state.pending, seq, kept, now(state))
     {:reply, :ok, %{state | pending: pending, journal: Journal.new(journal, classes)}}
+  end
+
+  def handle_call(:settle, _, %{journal: nil} = state), do: {:reply, :ok, state}
+
+  def handle_call(:settle, from, state) do
+    Journal.settle(state.journal, from)
+    {:noreply, state}
   end
 
   # What only the owner can read is captured here, and the rest by the caller while no tick begins.

@@ -27,16 +27,22 @@ defmodule GamePlatform.Persistence.Log do
   def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
 
   @impl GamePlatform.Compute.Journal
-  def append(pid, epoch, entries), do: tell(pid, {:append, self(), epoch, entries})
+  def attach(pid, epoch), do: tell(pid, {:attach, self(), epoch})
+
+  @impl GamePlatform.Compute.Journal
+  def append(pid, epoch, entries), do: tell(pid, {:append, epoch, entries})
 
   @impl GamePlatform.Compute.Journal
   def mark(pid, epoch, tick, seq), do: tell(pid, {:mark, epoch, tick, seq})
 
   @impl GamePlatform.Compute.Journal
-  def unmark(pid, tick), do: tell(pid, {:unmark, tick})
+  def unmark(pid, epoch, tick), do: tell(pid, {:unmark, epoch, tick})
 
   @impl GamePlatform.Compute.Journal
   def reached(pid, tick), do: tell(pid, {:reached, tick})
+
+  @impl GamePlatform.Compute.Journal
+  def settle(pid, epoch, from), do: tell(pid, {:settle, epoch, from})
 
   defp tell(pid, message) do
     send(pid, message)
@@ -74,9 +80,13 @@ defmodule GamePlatform.Persistence.Log do
        queue: [],
        under_way: nil,
        refusing: nil,
+       # The present one, and that of the last `begin/1`: what was given between them is lost, but not what is taken back.
        epoch: 0,
+       begun: 0,
        reached: 0,
        beginning: [],
+       # Who waits until no mark is to be taken back.
+       settling: [],
        waiting: 0,
        durable: 0,
        commits: 0,
@@ -87,8 +97,21 @@ defmodule GamePlatform.Persistence.Log do
 
   @impl GenServer
   def handle_call(:begin, from, state) do
-    state = %{state | world: nil, queue: [], waiting: 0, refusing: nil, beginning: [from | state.beginning]}
-    {:noreply, settle(%{state | epoch: state.epoch + 1})}
+    for from <- state.settling, do: GenServer.reply(from, {:error, :closed})
+    epoch = state.epoch + 1
+
+    state = %{
+      state
+      | world: nil,
+        queue: [],
+        waiting: 0,
+        refusing: nil,
+        epoch: epoch,
+        begun: epoch,
+        settling: []
+    }
+
+    {:noreply, answer(%{state | beginning: [from | state.beginning]})}
   end
 
   def handle_call(:info, _, state) do
@@ -99,21 +122,43 @@ defmodule GamePlatform.Persistence.Log do
   end
 
   @impl GenServer
+  # Of a world before the one that is there.
+  def handle_info({:attach, _, epoch}, %{begun: begun} = state) when epoch != begun, do: {:noreply, state}
+
+  def handle_info({:attach, world, epoch}, state) do
+    if epoch != state.epoch do
+      send(world, {:journal, self(), {:failed, state.refusing || :log_down, state.epoch}})
+      if state.refusing == nil, do: send(world, {:journal, self(), :recovered})
+    end
+
+    {:noreply, %{state | world: world}}
+  end
+
+  def handle_info({:unmark, epoch, _}, %{begun: begun} = state) when epoch < begun, do: {:noreply, state}
+
+  def handle_info({:settle, epoch, from}, %{begun: begun} = state) when epoch < begun do
+    GenServer.reply(from, {:error, :closed})
+    {:noreply, state}
+  end
+
+  def handle_info({:settle, _, from}, state),
+    do: {:noreply, settled(%{state | settling: [from | state.settling]})}
+
   # Given before the world heard of a failure.
-  def handle_info({:append, _, epoch, _}, %{epoch: current} = state) when epoch != current,
+  def handle_info({:append, epoch, _}, %{epoch: current} = state) when epoch != current,
     do: {:noreply, state}
 
   def handle_info({:mark, epoch, _, _}, %{epoch: current} = state) when epoch != current,
     do: {:noreply, state}
 
-  def handle_info({:append, world, _, entries}, state) do
-    state = %{state | world: world, waiting: state.waiting + length(entries)}
+  def handle_info({:append, _, entries}, state) do
+    state = %{state | waiting: state.waiting + length(entries)}
     {:noreply, write(state, {:entries, entries})}
   end
 
   def handle_info({:mark, _, tick, seq}, state), do: {:noreply, write(state, {:mark, tick, seq})}
 
-  def handle_info({:unmark, tick}, state) do
+  def handle_info({:unmark, _, tick}, state) do
     # One that has not been sent yet is simply not sent.
     case Enum.split_with(state.queue, &match?({:mark, ^tick, _}, &1)) do
       {[_ | _], queue} -> {:noreply, %{state | queue: queue}}
@@ -125,7 +170,7 @@ defmodule GamePlatform.Persistence.Log do
 
   # It may be told twice.
   def handle_info({:link, :up, target}, %{target: target} = state), do: {:noreply, state}
-  def handle_info({:link, :up, target}, state), do: {:noreply, settle(resend(%{state | target: target}))}
+  def handle_info({:link, :up, target}, state), do: {:noreply, answer(resend(%{state | target: target}))}
 
   # It is tried again, but nobody is to wait for that.
   def handle_info({:link, :refused, refusal}, state) do
@@ -144,10 +189,10 @@ defmodule GamePlatform.Persistence.Log do
 
     case answer do
       _ when state.beginning != [] ->
-        {:noreply, settle(state)}
+        {:noreply, answer(state)}
 
       {:ok, last} ->
-        {:noreply, done(operations, last, began, state)}
+        {:noreply, settled(done(operations, last, began, state))}
 
       {:error, {reason, sentence}} when reason in [:full, :io] ->
         {:noreply, failed(operations, reason, sentence, state)}
@@ -163,12 +208,25 @@ defmodule GamePlatform.Persistence.Log do
   def handle_info(:probe, state), do: {:noreply, probe(state)}
   def handle_info(_, state), do: {:noreply, state}
 
-  defp settle(%{target: target, under_way: nil, beginning: [_ | _]} = state) when target != nil do
+  defp answer(%{target: target, under_way: nil, beginning: [_ | _]} = state) when target != nil do
     for from <- state.beginning, do: GenServer.reply(from, {:ok, state.epoch})
     %{state | beginning: []}
   end
 
-  defp settle(state), do: state
+  defp answer(state), do: state
+
+  defp settled(%{settling: []} = state), do: state
+
+  defp settled(state) do
+    under_way = if state.under_way, do: elem(state.under_way, 1), else: []
+
+    if Enum.any?(under_way ++ state.queue, &match?({:unmark, _}, &1)) do
+      state
+    else
+      for from <- state.settling, do: GenServer.reply(from, :ok)
+      %{state | settling: []}
+    end
+  end
 
   defp write(%{refusing: nil} = state, operation), do: flush(%{state | queue: [operation | state.queue]})
   # The one thing that must not be forgotten.
@@ -226,7 +284,7 @@ defmodule GamePlatform.Persistence.Log do
   end
 
   defp failed(operations, reason, sentence, state) do
-    kept = Enum.filter(Enum.reverse(operations) ++ state.queue, &match?({:unmark, _}, &1))
+    kept = Enum.filter(state.queue ++ Enum.reverse(operations), &match?({:unmark, _}, &1))
     Process.send_after(self(), :probe, state.probe_ms)
     state = %{state | failures: state.failures + 1, queue: kept, waiting: 0}
 

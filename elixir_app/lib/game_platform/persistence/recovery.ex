@@ -22,7 +22,10 @@ defmodule GamePlatform.Persistence.Recovery do
   """
   @spec open(map, map) :: {:ok, Compute.world(), recovered :: boolean} | {:error, term}
   def open(options, data) do
-    with {:ok, epoch} <- told(Log.begin(data.log), data),
+    # If that process ends meanwhile, the world ends as well, and is brought back again.
+    log = GenServer.whereis(data.log)
+
+    with {:ok, epoch} <- told(Log.begin(log), data),
          {:ok, info, new?} <- info(options, data),
          {:ok, meta} <- Meta.decode(info.meta),
          :ok <- Meta.agrees(meta, options, data),
@@ -30,8 +33,7 @@ defmodule GamePlatform.Persistence.Recovery do
            Map.merge(options, %{seed: meta.seed, frequency: meta.frequency, ruleset: {:text, meta.ruleset}}),
          {:ok, world, from} <- base(options, info, data, {:newest, meta}),
          {:ok, kept} <- go_on(world, from, info, data) do
-      pid = GenServer.whereis(data.log)
-      :ok = WorldProcess.keep(world.pid, {Log, pid, epoch}, info.last_seq, kept, data.durability)
+      :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, info.last_seq, kept, data.durability)
       {:ok, world, not new?}
     end
   end

@@ -16,6 +16,9 @@ defmodule GamePlatform.Persistence.Snapshotter do
   alias GamePlatform.Persistence.{Link, Snapshots}
   alias GamePlatform.Telemetry
 
+  # How long the log may take to be rid of marks that were taken back.
+  @settle_ms 10_000
+
   @typedoc """
     * `world_server`: who has the world
     * `dir`, `world`: the data directory, and the world's id in it
@@ -151,6 +154,8 @@ defmodule GamePlatform.Persistence.Snapshotter do
     with {:ok, world} <- world(options.world_server),
          {:ok, tick} when tick != last <- Compute.tick(world),
          {:ok, binary} <- Compute.snapshot(world),
+         # A restart would take a mark before the snapshot's tick for executed.
+         :ok <- WorldProcess.settle(world.pid, @settle_ms),
          {:ok, tick} <- Snapshots.write(options.dir, options.world, binary) do
       duration = System.monotonic_time() - began
       bytes = byte_size(binary)
