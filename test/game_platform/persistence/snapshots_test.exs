@@ -136,12 +136,24 @@ defmodule GamePlatform.Persistence.SnapshotsTest do
   end
 
   test "only so many are kept", %{tmp_dir: dir, taken: taken} do
-    assert Snapshots.prune(dir, "main", 2) == {:ok, nil}
     write(dir, taken, [0, 10, 20, 30])
-    assert Snapshots.prune(dir, "main", 9) == {:ok, nil}
-    assert Snapshots.prune(dir, "main", 2) == {:ok, 20}
+    assert Snapshots.prune(dir, "main", 9, 30) == {:ok, nil}
+    assert Snapshots.prune(dir, "main", 4, 30) == {:ok, 0}
+    assert Snapshots.prune(dir, "main", 2, 30) == {:ok, 20}
     assert Snapshots.list(dir, "main") == [30, 20]
-    assert Snapshots.prune(dir, "main", 1) == {:ok, 30}
+    assert Snapshots.prune(dir, "main", 1, 30) == {:ok, 30}
+  end
+
+  test "the log is kept from a file on that counts", %{tmp_dir: dir, taken: taken} do
+    write(dir, taken, [0, 10, 20, 30])
+    File.write!(Snapshots.path(dir, "main", 10), "damaged")
+    log = capture_log(fn -> assert Snapshots.prune(dir, "main", 3, 30) == {:ok, 0} end)
+    assert log =~ "0000000000000010.gps.bad"
+    assert Snapshots.list(dir, "main") == [30, 20, 0]
+    # Of later ticks are those of another past, whatever they hold.
+    log = capture_log(fn -> assert Snapshots.prune(dir, "main", 2, 20) == {:ok, 0} end)
+    assert log =~ "is of another past than the one of tick 20"
+    assert Snapshots.list(dir, "main") == [20, 0]
   end
 
   test "what cannot be removed is named", %{tmp_dir: dir, taken: taken} do
@@ -149,7 +161,7 @@ defmodule GamePlatform.Persistence.SnapshotsTest do
     file = Snapshots.path(dir, "main", 10)
     File.rm!(file)
     File.mkdir!(file)
-    assert {:error, {:snapshot_file, %{file: ^file, hint: hint}}} = Snapshots.prune(dir, "main", 1)
+    assert {:error, {:snapshot_file, %{file: ^file, hint: hint}}} = Snapshots.prune(dir, "main", 1, 20)
     assert hint =~ "cannot be removed"
   end
 end

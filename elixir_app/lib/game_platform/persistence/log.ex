@@ -111,7 +111,7 @@ defmodule GamePlatform.Persistence.Log do
         settling: []
     }
 
-    {:noreply, answer(%{state | beginning: [from | state.beginning]})}
+    {:noreply, barrier(%{state | beginning: [from | state.beginning]})}
   end
 
   def handle_call(:info, _, state) do
@@ -170,7 +170,7 @@ defmodule GamePlatform.Persistence.Log do
 
   # It may be told twice.
   def handle_info({:link, :up, target}, %{target: target} = state), do: {:noreply, state}
-  def handle_info({:link, :up, target}, state), do: {:noreply, answer(resend(%{state | target: target}))}
+  def handle_info({:link, :up, target}, state), do: {:noreply, barrier(resend(%{state | target: target}))}
 
   # It is tried again, but nobody is to wait for that.
   def handle_info({:link, :refused, refusal}, state) do
@@ -188,8 +188,10 @@ defmodule GamePlatform.Persistence.Log do
     state = %{state | under_way: nil}
 
     case answer do
+      # Whatever it was: requests are written in the order in which they come, so none before it is under way.
       _ when state.beginning != [] ->
-        {:noreply, answer(state)}
+        for from <- state.beginning, do: GenServer.reply(from, {:ok, state.epoch})
+        {:noreply, %{state | beginning: []}}
 
       {:ok, last} ->
         {:noreply, settled(done(operations, last, began, state))}
@@ -198,6 +200,7 @@ defmodule GamePlatform.Persistence.Log do
         {:noreply, failed(operations, reason, sentence, state)}
 
       {:error, {reason, sentence}} ->
+        Logger.error("the event log of #{state.id} cannot be gone on with (#{reason}): #{sentence}")
         {:stop, {:shutdown, {:log, reason, sentence}}, state}
     end
   end
@@ -208,12 +211,11 @@ defmodule GamePlatform.Persistence.Log do
   def handle_info(:probe, state), do: {:noreply, probe(state)}
   def handle_info(_, state), do: {:noreply, state}
 
-  defp answer(%{target: target, under_way: nil, beginning: [_ | _]} = state) when target != nil do
-    for from <- state.beginning, do: GenServer.reply(from, {:ok, state.epoch})
-    %{state | beginning: []}
-  end
+  # A process of this name before this one may have something under way, too.
+  defp barrier(%{target: target, under_way: nil, beginning: [_ | _]} = state) when target != nil,
+    do: commit(state, [])
 
-  defp answer(state), do: state
+  defp barrier(state), do: state
 
   defp settled(%{settling: []} = state), do: state
 

@@ -6,7 +6,7 @@ defmodule GamePlatform.Persistence.Recovery do
 
   require Logger
 
-  alias GamePlatform.{Compute, Config, Telemetry}
+  alias GamePlatform.{Compute, Config, NativeNode, Telemetry}
   alias GamePlatform.Compute.{Ruleset, WorldProcess}
   alias GamePlatform.Persistence.{Link, Log, Meta, Snapshots}
 
@@ -15,6 +15,8 @@ defmodule GamePlatform.Persistence.Recovery do
   @link_ms 30_000
   @step_ms 20
   @report_ms 1_000
+  # For what was accepted and not executed.
+  @kept_ticks 20
 
   @doc """
   `options` are those of the world, `data` has `:log` and `:link`, names of processes; `:dir`, `:world`, `:durability`;
@@ -22,10 +24,10 @@ defmodule GamePlatform.Persistence.Recovery do
   """
   @spec open(map, map) :: {:ok, Compute.world(), recovered :: boolean} | {:error, term}
   def open(options, data) do
-    # If that process ends meanwhile, the world ends as well, and is brought back again.
-    log = GenServer.whereis(data.log)
-
-    with {:ok, epoch} <- told(Log.begin(log), data),
+    # If the log's process ends meanwhile, the world ends as well, and is brought back again.
+    with {:ok, log} <- log(data, now_ms() + @link_ms),
+         :ok <- startable(data),
+         {:ok, epoch} <- told(begin(log), data),
          {:ok, info, new?} <- info(options, data),
          {:ok, meta} <- Meta.decode(info.meta),
          :ok <- Meta.agrees(meta, options, data),
@@ -34,8 +36,52 @@ defmodule GamePlatform.Persistence.Recovery do
          {:ok, world, from} <- base(options, info, data, {:newest, meta}),
          {:ok, kept} <- go_on(world, from, info, data) do
       :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, info.last_seq, kept, data.durability)
+      if kept != [], do: execute(world, info.last_seq, data, @kept_ticks)
       {:ok, world, not new?}
     end
+  end
+
+  # It may be on its way, with the rest of its subtree.
+  defp log(data, deadline) do
+    case GenServer.whereis(data.log) do
+      pid when is_pid(pid) ->
+        {:ok, pid}
+
+      nil ->
+        if now_ms() < deadline do
+          Process.sleep(@step_ms)
+          log(data, deadline)
+        else
+          unanswered(data, "its process does not run: see the log above")
+        end
+    end
+  end
+
+  # One that cannot be started at all is not waited for.
+  defp startable(data) do
+    case NativeNode.await_up(data.link, 1) do
+      {:error, {_, %{hint: _}}} = error -> error
+      _ -> :ok
+    end
+  catch
+    :exit, _ -> :ok
+  end
+
+  defp begin(log) do
+    Log.begin(log)
+  catch
+    :exit, _ ->
+      {:error, {:link_down, "gp_link does not answer: see the log above, and whether the disk is well"}}
+  end
+
+  defp unanswered(data, hint), do: told({:error, {:link_down, hint}}, data)
+
+  # What was accepted before is executed before anybody looks at the world. A disk that is slow at this moment is not
+  # waited for.
+  defp execute(world, seq, data, ticks) do
+    with {:ok, _} <- Compute.advance(world, 1),
+         {:ok, %{marked_seq: marked}} when marked < seq and ticks > 1 <- call(data, {:world, data.world}),
+         do: execute(world, seq, data, ticks - 1)
   end
 
   defp info(options, data) do
@@ -47,10 +93,26 @@ defmodule GamePlatform.Persistence.Recovery do
   end
 
   defp create(options, data) do
-    with {:ok, ruleset} <- Ruleset.load(options.ruleset),
+    with :ok <- unused(data),
+         {:ok, ruleset} <- Ruleset.load(options.ruleset),
          :ok <- told(call(data, {:create_world, data.world, Meta.encode(options, ruleset.text)}), data),
          {:ok, info} <- told(call(data, {:world, data.world}), data),
          do: {:ok, info, true}
+  end
+
+  # A world without its log has lost what was acknowledged since its last snapshot.
+  defp unused(data) do
+    if Snapshots.list(data.dir, data.world) == [] do
+      :ok
+    else
+      told(
+        {:error,
+         {:missing,
+          "#{data.dir} has snapshots of world #{data.world} and no event log of it: put events.db back from a backup, " <>
+            "or move worlds/#{data.world} away to begin anew"}},
+        data
+      )
+    end
   end
 
   # What the log says, in the form of other errors.
@@ -69,9 +131,7 @@ defmodule GamePlatform.Persistence.Recovery do
           Process.sleep(@step_ms)
           call(data, request, deadline)
         else
-          {:error,
-           {:event_log,
-            %{dir: data.dir, reason: :link_down, hint: "gp_link does not start: see the log above"}}}
+          unanswered(data, "gp_link does not start: see the log above")
         end
 
       answer ->

@@ -140,16 +140,41 @@ defmodule GamePlatform.Persistence.Snapshots do
   end
 
   @doc """
-  Removes all but the `keep` newest files. Returns the oldest tick of those that are left, or nil while there are fewer:
-  then the log is still needed from its beginning, in case one is damaged.
-  """
-  @spec prune(Path.t(), id, pos_integer) :: {:ok, tick | nil} | {:error, error}
-  def prune(dir, id, keep) do
-    {kept, old} = dir |> list(id) |> Enum.split(keep)
+  Removes all but the `keep` newest files, of which the one of `newest`, of which it is known that it counts, is the last.
+  Returns the oldest tick of those that are left, or nil while there are fewer: then the log is still needed from its
+  beginning, in case one is damaged.
 
-    with :ok <- remove(Enum.map(old, &path(dir, id, &1))),
+  The log is to be kept from that tick on, so its file has to count; one that does not, and files of later ticks, which
+  are of another past, are moved aside (`*.bad`).
+  """
+  @spec prune(Path.t(), id, pos_integer, tick) :: {:ok, tick | nil} | {:error, error}
+  def prune(dir, id, keep, newest) do
+    {later, ticks} = dir |> list(id) |> Enum.split_while(&(&1 > newest))
+    for tick <- later, do: set_aside(path(dir, id, tick), "is of another past than the one of tick #{newest}")
+
+    with {:ok, _, meta} <- good(dir, id, newest),
+         {:ok, kept, old} <- keep(dir, id, ticks, keep, meta),
+         :ok <- remove(Enum.map(old, &path(dir, id, &1))),
          :ok <- if(old == [], do: :ok, else: synced(world(dir, id))),
          do: {:ok, if(length(kept) == keep, do: List.last(kept))}
+  end
+
+  defp keep(dir, id, ticks, keep, meta) do
+    {kept, old} = Enum.split(ticks, keep)
+
+    case good(dir, id, List.last(kept), meta) do
+      {:ok, _, _} ->
+        {:ok, kept, old}
+
+      {:error, {:snapshot_file, %{file: file, what: what}}} ->
+        set_aside(file, what)
+        keep(dir, id, ticks -- [List.last(kept)], keep, meta)
+    end
+  end
+
+  defp set_aside(file, what) do
+    Logger.error("snapshot #{file} #{what}: it is set aside as #{Path.basename(file)}.bad")
+    File.rename(file, file <> ".bad")
   end
 
   defp remove(files) do

@@ -18,6 +18,8 @@ defmodule GamePlatform.Persistence.Snapshotter do
 
   # How long the log may take to be rid of marks that were taken back.
   @settle_ms 10_000
+  # The longest that a stop waits for a snapshot that is under way.
+  @finish_ms 10_000
 
   @typedoc """
     * `world_server`: who has the world
@@ -107,9 +109,14 @@ defmodule GamePlatform.Persistence.Snapshotter do
     done(%{state | waiting: state.next}, take_one(state.options, state.last.tick))
   end
 
+  # What it removes can be removed the next time; a whole snapshot takes less.
   defp finish(%{work: pid} = state) do
     receive do
       {:EXIT, ^pid, result} -> done(state, result)
+    after
+      @finish_ms ->
+        Process.exit(pid, :kill)
+        state
     end
   end
 
@@ -180,7 +187,7 @@ defmodule GamePlatform.Persistence.Snapshotter do
   defp make_room(%{dir: dir, world: id} = options, world, tick) do
     WorldProcess.rebase(world.pid, tick, fn -> Snapshots.read(dir, id, tick) end)
 
-    with {:ok, oldest} <- Snapshots.prune(dir, id, options.keep),
+    with {:ok, oldest} <- Snapshots.prune(dir, id, options.keep, tick),
          {:ok, _} <- if(oldest, do: prune(options, oldest), else: {:ok, nil}) do
       nil
     else
