@@ -74,8 +74,8 @@ defmodule GamePlatform.CrashMatrix.Check do
     count(told, there, outcomes, done, snapshots, final)
   end
 
-  # Batches as `{tick, entries}`, and entries without one.
-  defp read(link) do
+  @doc "What a log holds: batches as `{tick, entries}`, and in `queued` entries without one."
+  def read(link) do
     {:ok, info} = Link.call(link, {:world, @world})
     {:ok, meta} = Meta.decode(info.meta)
     %{meta: meta, first_tick: info.first_tick, batches: batches(link, 0), queued: unmarked(link, 0)}
@@ -139,6 +139,22 @@ defmodule GamePlatform.CrashMatrix.Check do
       new = for outcome <- new, do: {{outcome.player, outcome.action_id}, outcome.tick}
       replay(world, later, target, look, stops, [new | outcomes])
     end
+  end
+
+  @doc "The digest that a log, played from nothing or from the snapshot `base`, comes to at a tick."
+  def digest(log, tick, base \\ nil) do
+    world = if base, do: restore(base), else: world(log.meta)
+    {:ok, from} = Compute.tick(world)
+    batches = for {due, _} = batch <- log.batches, due >= from and due < tick, do: batch(batch)
+    {:ok, ^tick} = WorldProcess.replay(world.pid, batches, tick)
+    {:ok, digest} = Compute.digest(world)
+    Compute.close(world)
+    digest
+  end
+
+  defp restore(binary) do
+    {:ok, world} = Compute.restore(binary, backend: :nif, threads: 1)
+    world
   end
 
   defp batch({tick, entries}), do: {tick, Compute.Actions.batch(entries)}

@@ -10,14 +10,10 @@ defmodule GamePlatform.CrashMatrix.Mirror do
   @period_ms 100
 
   def start(dir) do
-    task = Task.async(fn -> Check.reading(dir, &follow(&1, [])) end)
-    %{task: task}
+    %{task: Task.async(fn -> Check.reading(dir, &follow(&1, [], nil)) end)}
   end
 
-  @doc """
-  Returns a function from what the log holds in the end to all there was: batches and entries without one. It raises if the
-  log was pruned faster than it was read.
-  """
+  @doc "Returns a function from what the log holds in the end to all there was: batches, and entries without one."
   def stop(%{task: task}) do
     send(task.pid, :stop)
     found = Task.await(task, 60_000)
@@ -29,34 +25,36 @@ defmodule GamePlatform.CrashMatrix.Mirror do
     end
   end
 
-  defp follow(link, found) do
-    found = read(link, found)
+  # What is found has the last ones first.
+  defp follow(link, found, newest) do
+    {found, newest} = read(link, found, newest)
 
     receive do
       :stop -> found
     after
-      @period_ms -> follow(link, found)
+      @period_ms -> follow(link, found, newest)
     end
   end
 
-  # The last ones first.
-  defp read(link, found) do
+  defp read(link, found, newest) do
+    first = first_tick(link)
+    # A mark is the last thing that was removed, and was executed before.
+    found = if newest && elem(newest, 0) == first - 1, do: [newest | found], else: found
     next = next(found)
-    before = first_tick(link)
     batches = Check.batches(link, next)
 
     cond do
       # It is pruned at this moment.
-      first_tick(link) != before ->
-        read(link, found)
+      first_tick(link) != first ->
+        read(link, found, newest)
 
-      # A mark is the last thing that was removed.
-      before > next ->
+      first > next ->
         raise ExUnit.AssertionError,
-          message: "the log is pruned up to tick #{before}, and was read up to #{next}"
+          message: "the log is pruned up to tick #{first}, and was read up to #{next}"
 
       true ->
-        Enum.reduce(Enum.drop(batches, -1), found, &[&1 | &2])
+        {found_now, newest} = Enum.split(batches, -1)
+        {Enum.reverse(found_now, found), List.first(newest)}
     end
   end
 
