@@ -42,8 +42,8 @@ defmodule GamePlatform.CrashMatrix do
     dir = Path.join(opts.dir, "data")
     snapshots = opts[:snapshots] || 1_000
     state = %{dir: dir, port: free_port(), snapshots: snapshots, vm: nil, vms: [], programs: [], kills: %{}}
-    # The log is kept from the oldest snapshot on.
-    if snapshots == 1_000, do: Check.begin(dir)
+    # The log is kept from the oldest snapshot on: all of it, or long enough to be read.
+    Check.begin(dir)
     state = start_vm(state)
     mirror = if snapshots < 1_000, do: Mirror.start(dir)
     players = Players.start(opts.players, state.port, @frequency)

@@ -29,6 +29,14 @@ defmodule GamePlatform.PowerCut do
     for {name, value} <- own ++ paths, do: {to_charlist(String.upcase("#{name}")), to_charlist(value)}
   end
 
+  @doc "A program that is `program` with such variables, at `path`."
+  def wrap(program, path, dir, opts) do
+    exports = for {name, value} <- env(dir, opts), do: "export #{name}='#{value}'\n"
+    File.write!(path, ["#!/bin/sh\n", exports, "exec '#{program}' \"$@\"\n"])
+    File.chmod!(path, 0o755)
+    path
+  end
+
   @doc "The operations of a journal. One that ends in the middle of a record ends before it."
   def records(path), do: records(File.read!(path), 0, [])
 
