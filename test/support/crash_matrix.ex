@@ -15,7 +15,9 @@ defmodule GamePlatform.CrashMatrix do
   @seed 5
   @programs ["gp_worker", "gp_link", "gp_edge"]
   # Each is killed at rest and at work.
-  @turns for target <- ["vm" | @programs], mode <- [:idle, :busy], do: {target, mode}
+  # So does a process of the game, but not often: four in five seconds would be too many for its supervisor.
+  @turns [{"process", :busy} | for(target <- ["vm" | @programs], mode <- [:idle, :busy], do: {target, mode})]
+  @processes ["world", "world_server", "log"]
   @rest_ms 300
   # Players come back, and then act for a while.
   @work_ms 1_200
@@ -50,7 +52,7 @@ defmodule GamePlatform.CrashMatrix do
     until = if opts[:seconds], do: now_ms() + 1000 * opts.seconds, else: :never
     state = kill_until(state, players, until, opts[:kills] || :any, turns())
     answers = Players.stop(players, @quiet_ms)
-    final = OtherVM.ask(state.vm, "state")
+    final = final(state.vm)
     # Not a polite end: whatever the last moments left unfinished is to be borne, too.
     state = note_programs(state)
     signal(state.vm.os_pid, "KILL")
@@ -62,6 +64,14 @@ defmodule GamePlatform.CrashMatrix do
     answers
     |> Map.merge(checked)
     |> Map.merge(%{kills: state.kills, count: Enum.sum(Map.values(state.kills)), seed: seed})
+  end
+
+  # A world that is being started again has none yet.
+  defp final(vm) do
+    with %{tick: nil} <- OtherVM.ask(vm, "state") do
+      Process.sleep(100)
+      final(vm)
+    end
   end
 
   @doc "A report in a line or two."
@@ -107,10 +117,21 @@ defmodule GamePlatform.CrashMatrix do
       loop = fn loop ->
         case IO.gets("") do
           "state\\n" ->
-            {:ok, world} = GamePlatform.world(Matrix)
-            {:ok, binary} = GamePlatform.Compute.snapshot(world)
-            {:ok, info} = GamePlatform.Compute.snapshot_info(binary)
-            tell.(Map.take(info, [:tick, :digest]))
+            with {:ok, world} <- GamePlatform.world(Matrix),
+                 {:ok, binary} <- GamePlatform.Compute.snapshot(world),
+                 {:ok, info} <- GamePlatform.Compute.snapshot_info(binary) do
+              tell.(Map.take(info, [:tick, :digest]))
+            else
+              _ -> tell.(%{tick: nil})
+            end
+            loop.(loop)
+          "kill world\\n" ->
+            with {:ok, world} <- GamePlatform.world(Matrix), do: Process.exit(world.pid, :kill)
+            loop.(loop)
+          "kill " <> part ->
+            part = part |> String.trim() |> String.to_existing_atom()
+            with pid when is_pid(pid) <- GenServer.whereis(GamePlatform.Instance.via(Matrix, part)),
+                 do: Process.exit(pid, :kill)
             loop.(loop)
           _ ->
             System.halt(0)
@@ -149,10 +170,15 @@ defmodule GamePlatform.CrashMatrix do
     end
   end
 
-  defp how("vm"), do: :killed
+  defp how(target) when target in ["vm", "process"], do: :killed
   defp how(_), do: Enum.random([:killed, :killed, :stopped, :both])
 
   defp kill(state, "vm", _), do: kill_vm(state)
+
+  defp kill(state, "process", _) do
+    Port.command(state.vm.port, "kill #{Enum.random(@processes)}\n")
+    state
+  end
 
   defp kill(state, program, how) do
     os_pids = programs(state.vm.os_pid, program)
