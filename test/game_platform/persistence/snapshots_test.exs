@@ -148,11 +148,10 @@ defmodule GamePlatform.Persistence.SnapshotsTest do
     write(dir, taken, [0, 10, 20, 30])
     File.write!(Snapshots.path(dir, "main", 10), "damaged")
     log = capture_log(fn -> assert Snapshots.prune(dir, "main", 3, 30) == {:ok, 0} end)
-    assert log =~ "0000000000000010.gps.bad"
+    assert log =~ "0000000000000010.gps is damaged"
     assert Snapshots.list(dir, "main") == [30, 20, 0]
     # Of later ticks are those of another past, whatever they hold.
-    log = capture_log(fn -> assert Snapshots.prune(dir, "main", 2, 20) == {:ok, 0} end)
-    assert log =~ "is of another past than the one of tick 20"
+    assert Snapshots.prune(dir, "main", 2, 20) == {:ok, 0}
     assert Snapshots.list(dir, "main") == [20, 0]
   end
 

@@ -34,6 +34,8 @@ defmodule GamePlatform.Persistence.Recovery do
          options =
            Map.merge(options, %{seed: meta.seed, frequency: meta.frequency, ruleset: {:text, meta.ruleset}}),
          {:ok, world, from} <- base(options, info, data, {:newest, meta}),
+         # One that could not be read may be readable the next time, and knows nothing of what is done now.
+         :ok <- Snapshots.set_aside(data.dir, data.world, from),
          {:ok, kept} <- go_on(world, from, info, data) do
       :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, info.last_seq, kept, data.durability)
       if kept != [], do: execute(world, info.last_seq, data, @kept_ticks)

@@ -140,20 +140,38 @@ defmodule GamePlatform.Persistence.Snapshots do
   end
 
   @doc """
+  Has the files after a tick count no more, whatever becomes of them: who went on from that tick without them makes another
+  past. They keep their bytes, under names that end with `.aside`.
+  """
+  @spec set_aside(Path.t(), id, tick) :: :ok | {:error, error}
+  def set_aside(dir, id, tick) do
+    case for(newer <- list(dir, id), newer > tick, do: path(dir, id, newer)) do
+      [] -> :ok
+      files -> with :ok <- rename(files), do: synced(world(dir, id))
+    end
+  end
+
+  defp rename(files) do
+    Enum.find_value(files, :ok, fn file ->
+      with {:error, posix} <- File.rename(file, file <> ".aside"),
+           do: failed(file, "cannot be renamed (#{:file.format_error(posix)})"),
+           else: (:ok -> nil)
+    end)
+  end
+
+  @doc """
   Removes all but the `keep` newest files, of which the one of `newest`, of which it is known that it counts, is the last.
   Returns the oldest tick of those that are left, or nil while there are fewer: then the log is still needed from its
   beginning, in case one is damaged.
 
   The log is to be kept from that tick on, so its file has to count; one that does not, and files of later ticks, which
-  are of another past, are moved aside (`*.bad`).
+  are of another past, are set aside.
   """
   @spec prune(Path.t(), id, pos_integer, tick) :: {:ok, tick | nil} | {:error, error}
   def prune(dir, id, keep, newest) do
-    {later, ticks} = dir |> list(id) |> Enum.split_while(&(&1 > newest))
-    for tick <- later, do: set_aside(path(dir, id, tick), "is of another past than the one of tick #{newest}")
-
     with {:ok, _, meta} <- good(dir, id, newest),
-         {:ok, kept, old} <- keep(dir, id, ticks, keep, meta),
+         :ok <- set_aside(dir, id, newest),
+         {:ok, kept, old} <- keep(dir, id, list(dir, id), keep, meta),
          :ok <- remove(Enum.map(old, &path(dir, id, &1))),
          :ok <- if(old == [], do: :ok, else: synced(world(dir, id))),
          do: {:ok, if(length(kept) == keep, do: List.last(kept))}
@@ -167,14 +185,10 @@ defmodule GamePlatform.Persistence.Snapshots do
         {:ok, kept, old}
 
       {:error, {:snapshot_file, %{file: file, what: what}}} ->
-        set_aside(file, what)
+        Logger.error("snapshot #{file} #{what}: it is set aside")
+        rename([file])
         keep(dir, id, ticks -- [List.last(kept)], keep, meta)
     end
-  end
-
-  defp set_aside(file, what) do
-    Logger.error("snapshot #{file} #{what}: it is set aside as #{Path.basename(file)}.bad")
-    File.rename(file, file <> ".bad")
   end
 
   defp remove(files) do
