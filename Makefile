@@ -17,7 +17,7 @@ test:
 	@scripts/setup --tests
 	@scripts/test
 
-# Minutes of kills and garbage; SOAK_KILLS and SOAK_GARBAGE say how many.
+# Minutes of kills and garbage; SOAK_KILLS, SOAK_CRASHES, SOAK_CUTS and SOAK_GARBAGE say how many.
 soak: setup
 	@mix test --only soak test/soak
 

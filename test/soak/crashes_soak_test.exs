@@ -1,10 +1,10 @@
 defmodule GamePlatform.CrashesSoakTest do
-  # SOAK_CRASHES kills of a game's VM and of its programs; SOAK_SEED chooses others.
+  # SOAK_CRASHES kills of a game's VM and of its programs, and SOAK_CUTS power cuts; SOAK_SEED chooses others.
   use ExUnit.Case, async: false
 
   import GamePlatform.SoakReport
 
-  alias GamePlatform.CrashMatrix
+  alias GamePlatform.{CrashMatrix, PowerCut}
 
   @moduletag :soak
   @moduletag :tmp_dir
@@ -50,6 +50,30 @@ defmodule GamePlatform.CrashesSoakTest do
         "#{told.(by.(2))}): #{sum.(:logged)} actions acknowledged as logged, at up to #{Enum.max(Enum.map(reports, & &1.best))} a " <>
         "second, are in the log, and each has one outcome in it; #{sum.(:snapshots)} snapshots and the final state of " <>
         "#{length(reports)} games agree with the log played again from nothing"
+    )
+  end
+
+  @cuts String.to_integer(System.get_env("SOAK_CUTS", "400"))
+
+  @tag capture_log: true
+  test "power cuts", %{tmp_dir: dir} do
+    note(32, "power cuts: failed")
+    :rand.seed(:exsss, @seed)
+
+    games =
+      for snapshots <- [1_000, 2] do
+        own = Path.join(dir, "#{snapshots}")
+        File.mkdir!(own)
+        records = PowerCut.Game.record(own, 10_000, snapshots)
+        {length(records), PowerCut.Game.cuts(records, own, div(@cuts, 2), snapshots == 1_000)}
+      end
+
+    {operations, told} = Enum.unzip(games)
+
+    note(
+      32,
+      "#{@cuts} power cuts at any of #{Enum.sum(operations)} operations on the files of two games, before which #{Enum.sum(told)} " <>
+        "actions had been acknowledged (the same ones again and again): each game was brought back and is what its log makes of it"
     )
   end
 

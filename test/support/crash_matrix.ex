@@ -99,7 +99,7 @@ defmodule GamePlatform.CrashMatrix do
     port
   end
 
-  # It answers lines on its input.
+  # It answers lines on its input, and ends with it: without waiting until a program that is stopped reads what it was sent.
   defp start_vm(state) do
     marked = Check.marked(state.dir)
 
@@ -134,7 +134,7 @@ defmodule GamePlatform.CrashMatrix do
                  do: Process.exit(pid, :kill)
             loop.(loop)
           _ ->
-            System.halt(0)
+            :erlang.halt(0, flush: false)
         end
       end
       loop.(loop)

@@ -74,7 +74,7 @@ defmodule GamePlatform.PowerCut.Game do
     IO.gets("")
     Task.await_many(players, :infinity)
     tell.(%{acknowledged: true})
-    System.halt(0)
+    :erlang.halt(0, flush: false)
     """
   end
 
