@@ -25,9 +25,7 @@ defmodule GamePlatform.Persistence.Recovery do
   @spec open(map, map) :: {:ok, Compute.world(), recovered :: boolean} | {:error, term}
   def open(options, data) do
     # If the log's process ends meanwhile, the world ends as well, and is brought back again.
-    with {:ok, log} <- log(data, now_ms() + @link_ms),
-         :ok <- startable(data),
-         {:ok, epoch} <- told(begin(log), data),
+    with {:ok, log, epoch} <- begin(data, now_ms() + @link_ms),
          {:ok, info, new?} <- info(options, data),
          {:ok, meta} <- Meta.decode(info.meta),
          :ok <- Meta.agrees(meta, options, data),
@@ -43,19 +41,24 @@ defmodule GamePlatform.Persistence.Recovery do
     end
   end
 
-  # It may be on its way, with the rest of its subtree.
-  defp log(data, deadline) do
-    case GenServer.whereis(data.log) do
-      pid when is_pid(pid) ->
-        {:ok, pid}
+  # The process of the log may be on its way, or about to end with the rest of its subtree.
+  defp begin(data, deadline) do
+    log = GenServer.whereis(data.log)
 
-      nil ->
+    with :ok <- startable(data),
+         {:ok, epoch} <- told(begun(log), data) do
+      {:ok, log, epoch}
+    else
+      :ended ->
         if now_ms() < deadline do
           Process.sleep(@step_ms)
-          log(data, deadline)
+          begin(data, deadline)
         else
           unanswered(data, "its process does not run: see the log above")
         end
+
+      error ->
+        error
     end
   end
 
@@ -69,11 +72,16 @@ defmodule GamePlatform.Persistence.Recovery do
     :exit, _ -> :ok
   end
 
-  defp begin(log) do
+  defp begun(nil), do: :ended
+
+  defp begun(log) do
     Log.begin(log)
   catch
-    :exit, _ ->
+    :exit, {:timeout, _} ->
       {:error, {:link_down, "gp_link does not answer: see the log above, and whether the disk is well"}}
+
+    :exit, _ ->
+      :ended
   end
 
   defp unanswered(data, hint), do: told({:error, {:link_down, hint}}, data)

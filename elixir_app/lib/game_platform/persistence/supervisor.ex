@@ -22,7 +22,7 @@ defmodule GamePlatform.Persistence.Supervisor do
     link_options = %{name: link, dir: dir, mode: :write, max_bytes: options.log_max_bytes, native: []}
 
     children = [
-      {Directory, dir},
+      {Directory, {dir, [link, log]}},
       Link.child_spec(link_options),
       Supervisor.child_spec({Log, {log, %{link: link, world: @world}}}, [])
     ]
