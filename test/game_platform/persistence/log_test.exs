@@ -196,6 +196,8 @@ defmodule GamePlatform.Persistence.LogTest do
   test "a world that begins anew finds what is there, and nothing of the one before comes late" do
     %{link: link, world: world, log: log} = start()
     join!(world, ["ann"])
+    {:ok, 1} = Compute.advance(world, 1)
+    assert %{marks: [{0, 1}]} = FakeLink.durable(link)
     FakeLink.set(link, :deaf)
     waiting = submit(world, "ann", ["1"])
     assert Task.yield(waiting, 30) == nil
@@ -209,7 +211,7 @@ defmodule GamePlatform.Persistence.LogTest do
     send(log, {:append, 1, [{9, "late"}]})
     send(log, {:mark, 1, 7, 9})
     send(log, {:unmark, 1, 0})
-    _ = Log.info(log)
+    wait_until(fn -> Log.info(log).idle end)
     assert FakeLink.durable(link) == before
   end
 
