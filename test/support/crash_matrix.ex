@@ -24,9 +24,6 @@ defmodule GamePlatform.CrashMatrix do
   @stopped_ms 2_500
   @quiet_ms 90_000
 
-  def frequency, do: @frequency
-  def world_seed, do: @seed
-
   @doc """
   `opts`: `:seed`, `:dir`, `:players`; `:seconds` or `:kills`; `:snapshots`, how many are kept: with fewer than all of
   them the log is read as it grows. Returns a report, or raises with what does not hold.
@@ -44,8 +41,6 @@ defmodule GamePlatform.CrashMatrix do
     dir = Path.join(opts.dir, "data")
     snapshots = opts[:snapshots] || 1_000
     state = %{dir: dir, port: free_port(), snapshots: snapshots, vm: nil, vms: [], programs: [], kills: %{}}
-    # The log is kept from the oldest snapshot on: all of it, or long enough to be read.
-    Check.begin(dir)
     state = start_vm(state)
     mirror = if snapshots < 1_000, do: Mirror.start(dir)
     players = Players.start(opts.players, state.port, @frequency)

@@ -1,9 +1,9 @@
 defmodule GamePlatform.CrashMatrix.Check do
   @moduledoc "What is in a data directory, held against what players were told."
 
-  alias GamePlatform.{Compute, CrashMatrix}
+  alias GamePlatform.Compute
   alias GamePlatform.Compute.WorldProcess
-  alias GamePlatform.Persistence.{DataDir, Link, Meta, Snapshots}
+  alias GamePlatform.Persistence.{Link, Meta, Snapshots}
 
   @world "main"
   @batch_bytes 4 * 1_048_576
@@ -11,19 +11,6 @@ defmodule GamePlatform.CrashMatrix.Check do
   @outcome_ticks 50
   # Of so many snapshots the world is brought back, too.
   @restored 6
-
-  @doc "Makes a directory with the world's first state."
-  def begin(dir) do
-    {:ok, data} = DataDir.open(dir)
-
-    {:ok, world} =
-      Compute.new_world(backend: :nif, frequency: CrashMatrix.frequency(), seed: CrashMatrix.world_seed())
-
-    {:ok, binary} = Compute.snapshot(world)
-    {:ok, 0} = Snapshots.write(dir, @world, binary)
-    Compute.close(world)
-    DataDir.close(data)
-  end
 
   @doc "The tick after the last one that the log has a mark of, 0 if there is no log."
   def marked(dir) do

@@ -32,14 +32,7 @@ defmodule GamePlatform.PowerCut.Game do
     """
     Logger.configure(level: :error)
     {:ok, _} = Application.ensure_all_started(:game_platform)
-    alias GamePlatform.{Compute, Multiplayer, Persistence}
-    if #{snapshots} == 1000 do
-      {:ok, data} = Persistence.DataDir.open(#{inspect(data)})
-      {:ok, world} = Compute.new_world(backend: :nif, frequency: #{@frequency}, seed: #{@seed})
-      {:ok, binary} = Compute.snapshot(world)
-      {:ok, 0} = Persistence.Snapshots.write(#{inspect(data)}, "main", binary)
-      Persistence.DataDir.close(data)
-    end
+    alias GamePlatform.{Compute, Multiplayer}
     {:ok, _} =
       GamePlatform.start_link(name: Cut, data_dir: #{inspect(data)}, backend: :nif, frequency: #{@frequency}, seed: #{@seed},
         ups: 50, threads: 1, snapshot_s: 1, snapshots: #{snapshots})
