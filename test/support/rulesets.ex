@@ -1,6 +1,12 @@
 defmodule GamePlatform.Rulesets do
   @moduledoc "Random rulesets within the whole schema, as TOML, and random cells for them."
 
+  @doc "The default field, without an economy."
+  def field do
+    [field, _economy] = "priv/rulesets/default.toml" |> File.read!() |> String.split("\n# The economy:")
+    field
+  end
+
   @doc "A ruleset text, half of them with an economy. Uses the process's random numbers: seed them with `:rand.seed/2`."
   def random do
     kinds = kinds()

@@ -72,10 +72,12 @@ defmodule GamePlatform.Native.LockTest do
 
   test "a holder that has written no number", %{path: path} do
     # As one that was stopped between the two.
-    assert {:ok, _} = Native.lock_take(path)
+    assert {:ok, lock} = Native.lock_take(path)
     File.write!(path, "")
     assert Native.lock_take(path) == {:error, {:held, nil}}
     File.write!(path, "no number\n")
     assert Native.lock_take(path) == {:error, {:held, nil}}
+    # Until now, whatever is collected.
+    Native.lock_release(lock)
   end
 end
