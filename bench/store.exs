@@ -143,7 +143,8 @@ defmodule GamePlatform.Bench.Store do
 
   defp flood(world, first, until) do
     1..@senders
-    |> Enum.map(fn sender -> Task.async(fn -> send_lists(world, first + sender * 1_000_000, until, 0) end) end)
+    |> Enum.map(&(first + 1_000_000 * &1))
+    |> Enum.map(&Task.async(fn -> send_lists(world, &1, until, 0) end))
     |> Task.await_many(:infinity)
     |> Enum.sum()
   end

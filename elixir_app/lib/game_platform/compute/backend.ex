@@ -74,7 +74,7 @@ defmodule GamePlatform.Compute.Backend do
   From now on a world whose memory is lost is made again from the snapshot of `tick` that `read` returns, and not from
   before. A backend without it has nothing to make again.
   """
-  @callback rebase(state, tick :: non_neg_integer, read :: (() -> {:ok, binary} | {:error, term})) :: state
+  @callback rebase(state, tick :: non_neg_integer, read :: fun) :: state
   @optional_callbacks rebase: 3
   @doc "Called when a read answered `:corrupt_peer`: makes the world whole again."
   @callback repair(state) :: {:ok, state} | {:error, term}

@@ -94,7 +94,7 @@ defmodule GamePlatform.Compute.WorldProcess do
   end
 
   # From now on memory that is lost is made again from the snapshot of `tick` that `read` returns.
-  @spec rebase(pid, non_neg_integer, (() -> {:ok, binary} | {:error, term})) :: :ok | {:error, :closed}
+  @spec rebase(pid, non_neg_integer, fun) :: :ok | {:error, :closed}
   def rebase(pid, tick, read) do
     GenServer.call(pid, {:rebase, tick, read}, :infinity)
   catch
