@@ -68,7 +68,7 @@ defmodule GamePlatform.Compute do
     Submission
   }
 
-  alias GamePlatform.Compute.{Worker, World, WorldProcess}
+  alias GamePlatform.Compute.{Worker, World, Worlds}
 
   @type world :: World.t()
   @type reason :: atom | {atom, term}
@@ -108,7 +108,7 @@ defmodule GamePlatform.Compute do
          {:ok, ruleset} <- Ruleset.load(options.ruleset),
          module = Map.fetch!(@backends, options.backend),
          :ok <- Memory.check(module.bytes(options.frequency), options.max_bytes),
-         {:ok, pid} <- WorldProcess.new(module, %{options | ruleset: ruleset}, self()) do
+         {:ok, pid} <- Worlds.new(module, %{options | ruleset: ruleset}, self()) do
       call(pid, :world)
     end
   end
@@ -490,7 +490,7 @@ defmodule GamePlatform.Compute do
   @spec world(GenServer.name()) :: {:ok, world} | {:error, reason}
   def world(name) do
     with {:ok, name} <- Config.check(:name, name),
-         {:ok, pid} <- WorldProcess.lookup(name),
+         {:ok, pid} <- Worlds.lookup(name),
          do: call(pid, :world)
   end
 

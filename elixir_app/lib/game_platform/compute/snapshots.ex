@@ -4,7 +4,7 @@ defmodule GamePlatform.Compute.Snapshots do
   # tick begin until the copying has begun.
 
   alias GamePlatform.{Config, Native}
-  alias GamePlatform.Compute.{Memory, Ruleset, World, WorldProcess}
+  alias GamePlatform.Compute.{Memory, Ruleset, World, Worlds}
 
   # How often a copy is begun that lets ticks go on, before one is made that does not.
   @tries 3
@@ -60,7 +60,7 @@ defmodule GamePlatform.Compute.Snapshots do
          {:ok, ruleset} <- ruleset(info),
          :ok <- Memory.check(module.bytes(info.frequency), options.max_bytes) do
       made = %{frequency: info.frequency, seed: info.seed, ruleset: ruleset, cells: nil, snapshot: snapshot}
-      WorldProcess.new(module, Map.merge(options, made), self())
+      Worlds.new(module, Map.merge(options, made), self())
     end
   end
 
