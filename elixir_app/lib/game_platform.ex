@@ -62,7 +62,8 @@ defmodule GamePlatform do
   """
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(opts \\ []) do
-    {own, opts} = if Keyword.keyword?(opts), do: Keyword.split(opts, [:name, :edge, :admin]), else: {[], opts}
+    {own, opts} =
+      if Keyword.keyword?(opts), do: Keyword.split(opts, [:name, :edge, :admin, :mail]), else: {[], opts}
 
     name = Keyword.get(own, :name, __MODULE__)
 
@@ -70,7 +71,8 @@ defmodule GamePlatform do
          {:ok, options} <- Config.validate(:server, opts),
          {:ok, edge} <- side(:edge, own[:edge]),
          {:ok, admin} <- side(:admin, own[:admin]),
-         options = Map.merge(options, %{edge: edge, admin: admin, given: Keyword.keys(opts)}),
+         options =
+           Map.merge(options, %{edge: edge, admin: admin, mail: own[:mail], given: Keyword.keys(opts)}),
          {:error, reason} <- Instance.start_link({name, options}) do
       {:error, cause(reason)}
     end

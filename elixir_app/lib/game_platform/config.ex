@@ -149,6 +149,12 @@ defmodule GamePlatform.Config do
       doc:
         "how durable an action is when it is answered, by its name, `\"default\"` for the others: `:memory`, `:logged` (on disk, which is the default) or `:stored` (in the SQL store too, which is the same file unless there is another)"
     ],
+    mailbox_s: [
+      type: {:integer, 60, 604_800},
+      default: 3_600,
+      env: "MAILBOX_S",
+      doc: "seconds that a message waits for a client that is away"
+    ],
     log_format: [
       type: {:in, [:pretty, :json]},
       default: :pretty,
@@ -161,7 +167,7 @@ defmodule GamePlatform.Config do
     world: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :name, :cells, :max_bytes],
     server:
       [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups] ++
-        [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability],
+        [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability, :mailbox_s],
     restore: [:backend, :worker, :threads, :name, :max_bytes],
     ping: [:worker, :timeout_ms],
     diff: [],

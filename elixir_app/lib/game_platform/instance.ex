@@ -11,6 +11,7 @@ defmodule GamePlatform.Instance do
   #         │   ├── Directory      has its lock
   #         │   ├── Link           gp_link, which has the event log
   #         │   └── Log            writes what the world accepts
+  #         ├── Mail.Sequencer     numbers and tells what clients must not miss
   #         ├── world (rest_for_one)
   #         │   ├── WorldServer    owns the world and ticks it
   #         │   │   └── WorldProcess   (monitored) the world, whatever the backend
@@ -26,6 +27,7 @@ defmodule GamePlatform.Instance do
 
   alias GamePlatform.Game.Factory.RulesetWatcher
   alias GamePlatform.Game.Simulation.WorldServer
+  alias GamePlatform.Mail
   alias GamePlatform.Multiplayer.{Players, Publisher, Rates}
   alias GamePlatform.Persistence.Supervisor, as: Persistence
   alias GamePlatform.Transport
@@ -52,8 +54,11 @@ defmodule GamePlatform.Instance do
   def init({name, %{edge: edge, admin: admin} = options}) do
     # How often players act is remembered longer than any part lives.
     Rates.new_table(rates(name))
+    # So is what they are told.
+    Mail.new_tables(name)
     {data, keeper, snapshotter} = Persistence.children(name, options, via(name, :world_server))
-    world = options |> Map.drop([:edge, :admin]) |> Map.merge(%{devices: devices(name), data: keeper})
+    own = %{devices: devices(name), data: keeper, mail: name}
+    world = options |> Map.drop([:edge, :admin]) |> Map.merge(own)
     players = %{world_server: via(name, :world_server), rates: rates(name)}
 
     world =
@@ -63,6 +68,7 @@ defmodule GamePlatform.Instance do
     parts =
       RulesetWatcher.child_specs(options.ruleset) ++
         data ++
+        [{Mail, {via(name, :mail), mail(name, options)}}] ++
         [subtree(:world, world, :rest_for_one)] ++
         transport(name, edge) ++ admin(name, admin, edge)
 
@@ -79,6 +85,8 @@ defmodule GamePlatform.Instance do
   defp subtree(id, children, strategy) do
     %{id: id, start: {Supervisor, :start_link, [children, [strategy: strategy]]}, type: :supervisor}
   end
+
+  defp mail(name, options), do: %{game: name, mailbox_s: options.mailbox_s, limits: options[:mail]}
 
   defp publisher(_, nil), do: []
 

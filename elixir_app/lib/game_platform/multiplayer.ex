@@ -18,7 +18,7 @@ defmodule GamePlatform.Multiplayer do
   while there is no instance.
   """
 
-  alias GamePlatform.{Compute, Instance}
+  alias GamePlatform.{Compute, Instance, Mail}
   alias GamePlatform.Game.Simulation.WorldServer
   alias GamePlatform.Game.World.Chart
   alias GamePlatform.Multiplayer.{Players, Rates}
@@ -82,21 +82,37 @@ defmodule GamePlatform.Multiplayer do
 
     cond do
       name == "join" ->
-        {:refuse,
+        {:answer,
          refusal(action, :bad_action, "players enter by joining world:main: there is no action join")}
+
+      tick = answered(game, player, action) ->
+        {:answer, known(action, tick, game)}
 
       is_map(action) and not is_struct(action) ->
         case Rates.take(Instance.rates(game), player, name) do
           :ok -> {:pass, action |> Map.delete("by") |> Map.put(:by, player)}
-          {:error, sentence} -> {:refuse, refusal(action, :rate_limited, sentence)}
+          {:error, sentence} -> {:answer, refusal(action, :rate_limited, sentence)}
         end
 
       true ->
-        {:refuse, refusal(%{}, :bad_action, "an action is an object with action_id and action")}
+        {:answer, refusal(%{}, :bad_action, "an action is an object with action_id and action")}
     end
   rescue
     # The table is gone with the instance.
     ArgumentError -> {:pass, action}
+  end
+
+  # The world remembers less of what has been told.
+  defp answered(game, player, %{} = action) when not is_struct(action) do
+    id = action[:action_id] || action["action_id"]
+    if is_binary(id), do: Mail.answered(game, player, id)
+  end
+
+  defp answered(_, _, _), do: nil
+
+  defp known(action, tick, game) do
+    durability = if Mail.durable?(game), do: :logged, else: :memory
+    Map.merge(refusal(action, nil, nil), %{status: :accepted, tick: tick, durability: durability})
   end
 
   defp refusal(action, code, message) do
@@ -106,7 +122,7 @@ defmodule GamePlatform.Multiplayer do
   end
 
   defp merge([], []), do: []
-  defp merge([{:refuse, refusal} | checked], replies), do: [refusal | merge(checked, replies)]
+  defp merge([{:answer, answer} | checked], replies), do: [answer | merge(checked, replies)]
   defp merge([{:pass, _} | checked], [reply | replies]), do: [reply | merge(checked, replies)]
 
   @doc """

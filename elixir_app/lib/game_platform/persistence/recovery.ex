@@ -22,7 +22,8 @@ defmodule GamePlatform.Persistence.Recovery do
   `options` are those of the world, `data` has `:log` and `:link`, names of processes; `:dir`, `:world`, `:durability`;
   `:given`, the names of the options that were chosen, which have to agree with the world that is there.
   """
-  @spec open(map, map) :: {:ok, Compute.world(), recovered :: boolean} | {:error, term}
+  @spec open(map, map) ::
+          {:ok, Compute.world(), recovered :: boolean, told :: non_neg_integer | nil} | {:error, term}
   def open(options, data) do
     # If the log's process ends meanwhile, the world ends as well, and is brought back again.
     with {:ok, log, epoch} <- begin(data, now_ms() + @link_ms),
@@ -37,7 +38,7 @@ defmodule GamePlatform.Persistence.Recovery do
          {:ok, kept} <- go_on(world, from, info, data) do
       :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, info.last_seq, kept, data.durability)
       if kept != [], do: execute(world, info.last_seq, data, @kept_ticks)
-      {:ok, world, not new?}
+      {:ok, world, not new?, nil}
     end
   end
 

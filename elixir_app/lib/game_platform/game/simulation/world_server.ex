@@ -5,7 +5,7 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
 
   use GenServer
 
-  alias GamePlatform.{Compute, Config, Telemetry}
+  alias GamePlatform.{Compute, Config, Mail, Telemetry}
   alias GamePlatform.Compute.WorldProcess
   alias GamePlatform.Game.Simulation.Schedule
 
@@ -13,6 +13,8 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   @window_us 1_000_000
   # The body's actions may take longer than was foreseen; after so many ticks more nobody waits for the outcome.
   @late_ticks 4_000
+  # What was answered with a tick that is over by now may have been put off.
+  @put_off_ticks 256
 
   def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
 
@@ -20,21 +22,35 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   def world(server), do: GenServer.call(server, :world)
 
   # As `Compute.submit/2`. What becomes of the actions is told to `options.devices`, a registry: to the player as
-  # `{:outcomes, player, outcomes}`, and to `:all`; refusals with a `message`.
+  # `{:outcomes, player, outcomes}`, and to `:all`; refusals with a `message`. They are told even if the process that acts
+  # ends before it is answered, so the server hears of them first.
   def submit(server, actions) do
-    with {:ok, world} <- world(server), {:ok, replies} <- Compute.submit(world, actions) do
+    with {:ok, world} <- world(server) do
+      asked = make_ref()
+      GenServer.cast(server, {:asked, asked})
+      answer = Compute.submit(world, actions)
+      replies = with {:error, _} <- answer, do: [], else: ({:ok, replies} -> replies)
+
       under_way =
         for {action, %{status: :accepted} = reply} <- Enum.zip(actions, replies),
             do: {{action[:by] || action["by"], reply.action_id}, reply.tick, action[:cell] || action["cell"]}
 
-      if under_way != [], do: GenServer.cast(server, {:under_way, under_way})
-      {:ok, replies}
+      GenServer.cast(server, {:under_way, asked, under_way})
+      answer
     end
   end
 
+  # Tells what there is to tell at this moment.
+  def tell(server), do: GenServer.call(server, :tell)
+
   @impl true
   def init(%{ups: ups} = options) do
-    with {:ok, world, recovered?} <- world(options, options[:data]), {:ok, tick} <- Compute.tick(world) do
+    with {:ok, world, recovered?, told} <- world(options, options[:data]),
+         {:ok, tick} <- Compute.tick(world) do
+      # What is told already is not told again, and what a restart has left is.
+      told = if recovered?, do: min(told || tick, tick), else: tick
+      if mail = options[:mail], do: Mail.opened(mail, told, self())
+
       {:ok,
        schedule(%{
          world: world,
@@ -45,11 +61,15 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
          began: nil,
          done: :queue.new(),
          devices: options[:devices],
+         mail: options[:mail],
          # {player, action_id} => {the tick after which it is given up, cell}. Of what was accepted before a restart
          # the outcomes are yet to be told, too.
          under_way: if(recovered?, do: %{recovered: {tick + @late_ticks, nil}}, else: %{}),
-         # The tick up to which outcomes have been told.
-         told: tick
+         # {player, action_id} of what was told since then, by submission that has not been answered yet.
+         asked: %{},
+         # The tick up to which outcomes have been told, and up to which they have been given to be kept.
+         told: told,
+         given: told
        })}
     else
       {:error, reason} -> {:stop, {:no_world, reason}}
@@ -57,8 +77,9 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   end
 
   defp world(options, nil) do
+    if options[:mail], do: Mail.begin(options.mail)
     options = options |> Map.take(Config.options(:world)) |> Map.to_list()
-    with {:ok, world} <- Compute.new_world(options), do: {:ok, world, false}
+    with {:ok, world} <- Compute.new_world(options), do: {:ok, world, false, nil}
   end
 
   defp world(options, data), do: data.module.open(options, data)
@@ -72,6 +93,8 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   # The world is gone: so is its state, and the supervisor starts anew.
   def handle_info({:DOWN, world, :process, _, reason}, %{monitor: world} = state),
     do: {:stop, {:world_down, reason}, state}
+
+  def handle_info({:retell, tick}, state), do: {:noreply, tell_all(%{state | given: min(tick, state.given)})}
 
   # While a tick is under way, anything may be its answer; meanwhile the server answers others.
   def handle_info(message, %{request: request} = state) when request != nil do
@@ -98,27 +121,35 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
     %{backend: backend, frequency: frequency} = state.world
     metadata = %{backend: backend, frequency: frequency, server: self(), tick: tick}
     Telemetry.execute([:world, :tick, :stop], measurements, metadata)
-    state |> tell() |> remember(finish, duration) |> schedule()
+    if state.mail, do: Mail.ticked(state.mail, tick)
+    state |> tell_due() |> remember(finish, duration) |> schedule()
   end
 
-  defp tell(%{under_way: under_way} = state) when under_way == %{}, do: state
+  defp tell_due(%{told: told, given: told, under_way: under_way, asked: asked} = state)
+       when under_way == %{} and asked == %{},
+       do: state
 
-  defp tell(state) do
-    case Compute.outcomes(state.world, state.told) do
-      {:ok, outcomes} ->
-        outcomes = Enum.map(outcomes, &explain(&1, state))
+  defp tell_due(state), do: tell_all(state)
 
-        for {player, outcomes} <- Enum.group_by(outcomes, & &1.player),
-            do: dispatch(state.devices, player, outcomes)
+  defp tell_all(state) do
+    since = min(state.told, state.given)
 
-        if outcomes != [], do: dispatch(state.devices, :all, outcomes)
-        told = Enum.reduce(outcomes, state.tick, &max(&1.tick, &2))
-        over = for %{player: player, action_id: id} <- outcomes, do: {player, id}
-        %{state | under_way: state.under_way |> Map.drop(over) |> late(told), told: told}
-
+    # First the tick: all outcomes up to it are seen then.
+    with {:ok, tick} <- Compute.tick(state.world),
+         {:ok, outcomes} <- Compute.outcomes(state.world, since) do
+      outcomes = Enum.map(outcomes, &explain(&1, state))
+      told = Enum.reduce(outcomes, max(tick, since), &max(&1.tick, &2))
+      if state.mail, do: Mail.outcomes(state.mail, since, told, outcomes)
+      new = Enum.filter(outcomes, &(&1.tick > state.told))
+      for {player, outcomes} <- Enum.group_by(new, & &1.player), do: dispatch(state.devices, player, outcomes)
+      if new != [], do: dispatch(state.devices, :all, new)
+      over = for %{player: player, action_id: id} <- new, do: {player, id}
+      asked = :maps.map(fn _, {at, keys} -> {at, over ++ keys} end, state.asked)
+      under_way = Map.drop(state.under_way, over)
+      late(%{state | under_way: under_way, asked: asked, told: told, given: told})
+    else
       # It cannot be read at this moment: later there are more.
-      {:error, _} ->
-        state
+      {:error, _} -> state
     end
   end
 
@@ -136,8 +167,15 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
     Map.put(outcome, :message, Compute.refusal(code, about))
   end
 
-  defp late(under_way, tick) when rem(tick, 64) > 0, do: under_way
-  defp late(under_way, tick), do: :maps.filter(fn _, {until, _} -> until > tick end, under_way)
+  defp late(%{told: tick} = state) when rem(tick, 64) > 0, do: state
+
+  # Who has not said what it was answered may have ended: then any outcome may be one of its own.
+  defp late(%{told: tick} = state) do
+    {silent, asked} = Enum.split_with(state.asked, fn {_, {at, _}} -> at + @put_off_ticks < tick end)
+    under_way = for {ref, _} <- silent, into: state.under_way, do: {ref, {tick + @late_ticks, nil}}
+    under_way = :maps.filter(fn _, {until, _} -> until > tick end, under_way)
+    %{state | under_way: under_way, asked: Map.new(asked)}
+  end
 
   defp dispatch(nil, _, _), do: :ok
 
@@ -147,16 +185,24 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
     end)
   end
 
-  # Of what has been told already, which a tick may be before it is heard of here, nothing more comes.
   @impl true
-  def handle_cast({:under_way, actions}, state) do
-    new =
-      for {key, tick, cell} <- actions, tick > state.told, into: %{}, do: {key, {tick + @late_ticks, cell}}
+  def handle_cast({:asked, ref}, state),
+    do: {:noreply, %{state | asked: Map.put(state.asked, ref, {state.told, []})}}
 
-    {:noreply, %{state | under_way: Map.merge(state.under_way, new)}}
+  # What has been told before it is heard of here is not waited for.
+  def handle_cast({:under_way, ref, actions}, state) do
+    {{_, over}, asked} = Map.pop(state.asked, ref, {state.told, []})
+
+    new =
+      for {key, tick, cell} <- actions, key not in over, into: %{} do
+        {key, {if(tick > state.told, do: tick + @late_ticks, else: state.told + @put_off_ticks), cell}}
+      end
+
+    {:noreply, %{state | asked: asked, under_way: Map.merge(state.under_way, new)}}
   end
 
   @impl true
+  def handle_call(:tell, _, state), do: {:reply, :ok, tell_all(state)}
   def handle_call(:world, _, state), do: {:reply, {:ok, state.world}, state}
 
   def handle_call(:stats, _, state) do
