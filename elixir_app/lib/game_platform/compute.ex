@@ -187,6 +187,28 @@ defmodule GamePlatform.Compute do
 
   def cells(other, _), do: not_a_world(other)
 
+  @doc """
+  Kind and amount of several cells, `{id, kind, amount}` in the order asked for, and the tick that they are of. Unlike
+  `cells/2` it does not look at machines and owners, so that thousands cost little.
+
+      iex> alias GamePlatform.Compute
+      iex> {:ok, world} = Compute.new_world(seed: 7, frequency: 8)
+      iex> {:ok, 0, [{641, kind, _amount}]} = Compute.field(world, [641])
+      iex> kind in 0..7
+      true
+      iex> Compute.close(world)
+      :ok
+  """
+  @spec field(world, [cell_id]) ::
+          {:ok, tick :: non_neg_integer, [{cell_id, kind :: 0..7, amount :: 0..0xFFFF}]} | {:error, reason}
+  def field(%World{} = world, ids) do
+    with :ok <- check_ids(world, ids), {:ok, {tick, cells}} <- fetch(world, :field, [ids]) do
+      {:ok, tick, Enum.zip_with(ids, cells, fn id, {kind, amount} -> {id, kind, amount} end)}
+    end
+  end
+
+  def field(other, _), do: not_a_world(other)
+
   defp check_ids(world, ids) do
     if is_list(ids) and not List.improper?(ids) do
       case Enum.reject(ids, &(is_integer(&1) and &1 >= 0 and &1 < world.cells)) do
@@ -427,6 +449,35 @@ defmodule GamePlatform.Compute do
   end
 
   def keyframe(other, _), do: not_a_world(other)
+
+  @doc """
+  The cells of one chunk, as `field/2` gives them. No more of the world is read than these, however large it is.
+
+      iex> alias GamePlatform.Compute
+      iex> {:ok, world} = Compute.new_world(seed: 7, frequency: 8)
+      iex> {:ok, 0, cells} = Compute.chunk(world, 0)
+      iex> length(cells)
+      64
+      iex> Compute.close(world)
+      :ok
+  """
+  @spec chunk(world, chunk) :: {:ok, tick :: non_neg_integer, [tuple]} | {:error, reason}
+  def chunk(%World{} = world, chunk) do
+    with {:ok, rows} <- Chunks.rows(world.frequency, chunk), do: field(world, Enum.concat(rows))
+  end
+
+  def chunk(other, _), do: not_a_world(other)
+
+  @doc "The keyframe of one chunk, as `keyframe/2` gives it, without reading more of the world."
+  @spec chunk_keyframe(world, chunk) :: {:ok, tick :: non_neg_integer, binary} | {:error, reason}
+  def chunk_keyframe(%World{frequency: frequency} = world, chunk) do
+    with {:ok, rows} <- Chunks.rows(frequency, chunk),
+         {:ok, tick, cells} <- field(world, Enum.concat(rows)) do
+      {:ok, tick, Chunks.keyframe(frequency, tick, rows, cells)}
+    end
+  end
+
+  def chunk_keyframe(other, _), do: not_a_world(other)
 
   @doc """
   Cuts a diff into those of its chunks, as far as they are in `chunks` and something is told of them. A chunk is a

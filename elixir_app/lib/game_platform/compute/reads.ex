@@ -59,6 +59,12 @@ defmodule GamePlatform.Compute.Reads do
     |> collect(fn {id, site} -> Objects.machine(world.index, tick, site, around[id]) end)
   end
 
+  @doc "Kinds and amounts of cells, and their tick."
+  @spec field(World.t(), term, [non_neg_integer]) :: answer({non_neg_integer, [{0..7, 0..0xFFFF}]})
+  def field(world, source, ids) do
+    with {:ok, tick, cells} <- world.module.cells(source, ids), do: {:ok, {tick, cells}}
+  end
+
   @doc "Players by number."
   @spec players(World.t(), term) :: answer([map])
   def players(%World{index: nil}, _), do: {:ok, []}
