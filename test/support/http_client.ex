@@ -31,7 +31,7 @@ defmodule GamePlatform.HTTPClient do
       {:ok, {:http_response, {1, 1}, status, _}} ->
         headers = receive_headers(socket, %{})
         :ok = :inet.setopts(socket, packet: :raw)
-        length = String.to_integer(headers["content-length"])
+        length = String.to_integer(headers["content-length"] || "0")
 
         body =
           if head? or length == 0 do

@@ -15,20 +15,30 @@ defmodule GamePlatform.Transport do
 
     * `:name` (required): an atom, the `endpoint` of sockets and of `broadcast/4`
     * `:sockets` (required): a list of `{path, module}` or `{path, module, assigns}`
+    * `:requests`: `{paths, module, arg}` for requests that are no sockets, `nil` for none: `module.handle(request, arg)`
+      answers whatever is asked at one of the paths, like `"/api"`, or below it
     * `:port` (4000; 0 is any free one, which `port/1` tells) and `:bind` (`"127.0.0.1"`)
     * `:static`: a directory of files to serve, `nil` for none
     * `:origins`: `:same` (the default), `:any`, or a list of origins like `"https://play.example"`
     * `:limits`: a map of what `docs/edge.md` lists, e.g. `%{message_bytes: 65_536}`
     * `:native`: options for `GamePlatform.NativeNode`, e.g. `[hang_checks: 40]`
+
+  ## Requests
+
+  `handle/2` is given a map with `method`, `path` and `query` as they were sent, `headers` (a list of `{name, value}`
+  with lowercase names), `body` (a binary), `peer` (like `"127.0.0.1:5555"`), `request_id` and `client`, a process that
+  ends when the client goes away. It answers `{status, headers, body}`, and may take its time: it is called in a process of
+  its own, which is killed when nobody waits for the answer any more. If it crashes the client is told 500. `HEAD` is
+  asked as `GET`; preflights of browsers are answered by the edge.
   """
 
   use Supervisor
 
   alias GamePlatform.{Channel, Config, NativeNode, Socket}
-  alias GamePlatform.Transport.{Acceptor, Edge, Egress, PresenceServer}
+  alias GamePlatform.Transport.{Acceptor, Edge, Egress, PresenceServer, Requests}
 
   @look_ms 100
-  @options [:name, :sockets, :port, :bind, :static, :origins, :limits, :native]
+  @options [:name, :sockets, :requests, :port, :bind, :static, :origins, :limits, :native]
 
   @doc "A child specification; its id is the name."
   @spec child_spec(keyword) :: Supervisor.child_spec()
@@ -50,6 +60,8 @@ defmodule GamePlatform.Transport do
   #     ├── name.Presence      who is there
   #     ├── name.Channels      a process for each client and topic
   #     ├── name.Connections   a process for each client
+  #     ├── name.Requests      told of each request by the edge
+  #     ├── name.Handlers      a process for each request
   #     ├── name.Acceptor      told of each client by the edge
   #     └── name.Edge          gp_edge
   @impl true
@@ -63,6 +75,8 @@ defmodule GamePlatform.Transport do
         {PresenceServer, name},
         Supervisor.child_spec({DynamicSupervisor, name: part(name, "Channels")}, id: :channels),
         Supervisor.child_spec({DynamicSupervisor, name: part(name, "Connections")}, id: :connections),
+        {Requests, config},
+        Requests.handlers(config),
         {Acceptor, config},
         {Edge, config}
       ],
@@ -149,8 +163,8 @@ defmodule GamePlatform.Transport do
   def unsubscribe(name, topic), do: Registry.unregister(part(name, "PubSub"), topic)
 
   @doc """
-  How it is: `edge` (what `gp_edge` counts, or nil while it is down), `egress` (what waits to go there), `connections`
-  and `channels`.
+  How it is: `edge` (what `gp_edge` counts, or nil while it is down), `egress` (what waits to go there), `connections`,
+  `channels`, and `requests` that are being answered.
   """
   @spec stats(atom) :: %{atom => term}
   def stats(name) do
@@ -158,7 +172,8 @@ defmodule GamePlatform.Transport do
       edge: Edge.stats(part(name, "Edge")),
       egress: Egress.stats(egress(name)),
       connections: DynamicSupervisor.count_children(part(name, "Connections")).active,
-      channels: DynamicSupervisor.count_children(part(name, "Channels")).active
+      channels: DynamicSupervisor.count_children(part(name, "Channels")).active,
+      requests: DynamicSupervisor.count_children(part(name, "Handlers")).active
     }
   end
 
@@ -174,7 +189,12 @@ defmodule GamePlatform.Transport do
           end
         end
 
-      {:ok, opts |> Map.new() |> Map.put_new(:static, nil) |> Map.put(:sockets, sockets)}
+      {:ok,
+       opts
+       |> Map.new()
+       |> Map.put_new(:static, nil)
+       |> Map.put_new(:requests, nil)
+       |> Map.put(:sockets, sockets)}
     end
   end
 
@@ -209,6 +229,12 @@ defmodule GamePlatform.Transport do
       end)
   end
 
+  defp fits?(:requests, {paths, module, _}) do
+    is_list(paths) and paths != [] and Enum.all?(paths, &match?("/" <> _, &1)) and
+      is_atom(module) and Code.ensure_loaded?(module) and function_exported?(module, :handle, 2)
+  end
+
+  defp fits?(:requests, requests), do: is_nil(requests)
   defp fits?(:port, port), do: is_integer(port) and port in 0..65_535
   defp fits?(:bind, bind), do: is_binary(bind) and match?({:ok, _}, :inet.parse_address(to_charlist(bind)))
   defp fits?(:static, path), do: is_nil(path) or is_binary(path)
@@ -225,6 +251,10 @@ defmodule GamePlatform.Transport do
 
   defp expected(:name), do: "an atom"
   defp expected(:sockets), do: "a list of {\"/path\", module} with modules that use GamePlatform.Socket"
+
+  defp expected(:requests),
+    do: "{[\"/path\"], module, arg} with a module that has handle/2, or nil"
+
   defp expected(:port), do: "an integer in 0..65535"
   defp expected(:bind), do: "an IP address in a string"
   defp expected(:static), do: "the path of a directory, or nil"

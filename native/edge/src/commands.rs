@@ -5,6 +5,8 @@ use dist::term::{as_atom, as_int};
 use dist::{Pid, Term};
 use wire::phoenix::Payload;
 
+use crate::pending::Answer;
+
 /// A reference, or none.
 pub type Reference = Option<String>;
 
@@ -70,6 +72,8 @@ pub enum ToSocket {
         /// The reason, in at most 123 bytes.
         reason: String,
     },
+    /// The answer to a request, which is no socket but has a pid likewise.
+    Respond(Answer),
 }
 
 /// One of a batch.
@@ -213,6 +217,13 @@ fn to_one(name: &str, rest: Vec<Term>) -> Option<ToSocket> {
             let code = u16::try_from(as_int(&code)?).ok().filter(|code| (1000..5000).contains(code))?;
             ToSocket::Close { code, reason: text(reason)? }
         }
+        "respond" => {
+            let [status, headers, body] = exactly(rest)?;
+            let status = u16::try_from(as_int(&status)?).ok().filter(|status| (200..600).contains(status))?;
+            let Term::List(headers) = headers else { return None };
+            let headers = headers.elements.into_iter().map(header).collect::<Option<_>>()?;
+            ToSocket::Respond(Answer { status, headers, body: bytes(body)?.into() })
+        }
         _ => return None,
     })
 }
@@ -270,6 +281,11 @@ fn body(term: Term) -> Option<Body> {
         "binary" => bytes(payload).map(Body::Binary),
         _ => None,
     }
+}
+
+fn header(term: Term) -> Option<(String, Vec<u8>)> {
+    let [name, value] = tuple(term)?;
+    Some((text(name)?, bytes(value)?))
 }
 
 fn span(term: Term) -> Option<(i64, i64)> {

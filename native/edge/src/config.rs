@@ -44,6 +44,10 @@ pub struct Config {
     pub acceptor: Target,
     /// Who is told several times a second that the edge turns, if anybody.
     pub watcher: Option<Target>,
+    /// Who is told of each request for one of the paths below, if anybody.
+    pub answerer: Option<Target>,
+    /// Those paths and all below them are answered by the BEAM.
+    pub request_paths: Vec<String>,
     /// The folder of static files.
     pub files: Option<PathBuf>,
     /// Where sockets connect.
@@ -121,6 +125,18 @@ limits! {
     connect_ms: 10_000,
     /// A client that takes nothing for so long is dropped.
     write_ms: 30_000,
+    /// The body of a request for the BEAM, in bytes.
+    request_bytes: 262_144,
+    /// For the BEAM to answer a request.
+    request_ms: 45_000,
+    /// Requests that the BEAM has not answered yet.
+    requests: 20_000,
+    /// The same from one address.
+    requests_per_ip: 1000,
+    /// Requests for the BEAM from one address in a second, for long.
+    request_rate: 500,
+    /// The same at once.
+    request_burst: 1000,
 }
 
 impl Limits {
@@ -144,6 +160,8 @@ impl Config {
             port: 0,
             acceptor: acceptor.into(),
             watcher: None,
+            answerer: None,
+            request_paths: Vec::new(),
             files: None,
             socket_paths: vec!["/socket".to_owned()],
             origins: Origins::Same,
@@ -159,11 +177,8 @@ impl Config {
             .iter()
             .map(|(name, value)| as_atom(name).map(|name| (name, value)).ok_or(ConfigError::NoMap))
             .collect::<Result<_, _>>()?;
-        let acceptor = entries.iter().find_map(|(name, value)| match (*name, value) {
-            ("acceptor", Term::Pid(pid)) => Some(Target::from(pid)),
-            ("acceptor", Term::Atom(name)) => Some(Target::from(name.name.as_str())),
-            _ => None,
-        });
+        let acceptor =
+            entries.iter().find(|(name, _)| *name == "acceptor").and_then(|(_, value)| process(value));
         let mut config = Config::new(acceptor.ok_or(ConfigError::NoAcceptor)?);
         for (name, value) in entries {
             config.set(name, value)?;
@@ -178,6 +193,12 @@ impl Config {
                 Term::Pid(pid) => self.watcher = Some(pid.into()),
                 other => return Err(wrong("watcher", other, "a pid")),
             },
+            "answerer" if as_atom(value) == Some("nil") => self.answerer = None,
+            "answerer" => {
+                let answerer = process(value);
+                self.answerer =
+                    Some(answerer.ok_or_else(|| wrong("answerer", value, "a pid, a name, or nil"))?);
+            }
             "bind" => self.bind = text("bind", value, "an address like 127.0.0.1")?,
             "port" => {
                 let port = as_int(value).and_then(|port| u16::try_from(port).ok());
@@ -185,7 +206,8 @@ impl Config {
             }
             "static" if as_atom(value) == Some("nil") => self.files = None,
             "static" => self.files = Some(text("static", value, "the path of a folder, or nil")?.into()),
-            "socket_paths" => self.socket_paths = paths(value)?,
+            "socket_paths" => self.socket_paths = paths("socket_paths", value)?,
+            "request_paths" => self.request_paths = paths("request_paths", value)?,
             "origins" => {
                 self.origins = Origins::from_term(value).ok_or_else(|| {
                     wrong("origins", value, "any, same, or a list like [\"https://game.example\"]")
@@ -219,21 +241,27 @@ fn text(name: &'static str, value: &Term, expected: &'static str) -> Result<Stri
     text.map(str::to_owned).ok_or_else(|| wrong(name, value, expected))
 }
 
-fn paths(value: &Term) -> Result<Vec<String>, ConfigError> {
-    let expected = "a list of paths like [\"/socket\"], of letters, digits, / - _ . and ~";
-    let Term::List(list) = value else { return Err(wrong("socket_paths", value, expected)) };
+fn process(term: &Term) -> Option<Target> {
+    match term {
+        Term::Pid(pid) => Some(Target::from(pid)),
+        Term::Atom(name) => Some(Target::from(name.name.as_str())),
+        _ => None,
+    }
+}
+
+fn paths(name: &'static str, value: &Term) -> Result<Vec<String>, ConfigError> {
+    let expected = "a list of paths like [\"/path\"], of letters, digits, / - _ . and ~";
+    let Term::List(list) = value else { return Err(wrong(name, value, expected)) };
     let fits = |path: &String| {
         path.len() > 1
             && path.starts_with('/')
             && !path.ends_with('/')
             && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte))
     };
-    let paths = list.elements.iter().map(|path| {
-        text("socket_paths", path, expected)
-            .ok()
-            .filter(fits)
-            .ok_or_else(|| wrong("socket_paths", path, expected))
-    });
+    let paths = list
+        .elements
+        .iter()
+        .map(|path| text(name, path, expected).ok().filter(fits).ok_or_else(|| wrong(name, path, expected)));
     let mut paths: Vec<String> = paths.collect::<Result<_, _>>()?;
     paths.sort();
     paths.dedup();

@@ -146,6 +146,15 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The headers that the BEAM is told of, and these.
+pub fn told<'a>(headers: &'a HeaderMap, also: &'a [HeaderName]) -> impl Iterator<Item = Term> + 'a {
+    headers
+        .iter()
+        .filter(|(name, _)| is_told(name) || also.contains(name))
+        .map(|(name, value)| tuple([binary(name.as_str()), binary(value.as_bytes())]))
+        .take(HEADERS)
+}
+
 fn is_told(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-")
         || matches!(
@@ -165,14 +174,12 @@ fn info(asking: &Asking<'_>, vsn: Vsn) -> Term {
         Transport::LongPoll => "longpoll",
     };
     let token = asking.token.map(|token| tuple([binary("x-phoenix-authtoken"), binary(token)]));
-    let told = asking.headers.iter().filter(|(name, _)| is_told(name));
-    let headers = told.map(|(name, value)| tuple([binary(name.as_str()), binary(value.as_bytes())]));
-    let headers: Vec<Term> = token.into_iter().chain(headers).take(HEADERS).collect();
+    let headers = token.into_iter().chain(told(asking.headers, &[])).take(HEADERS);
     map([
         (atom("transport"), atom(transport)),
         (atom("path"), binary(asking.path)),
         (atom("query"), binary(asking.query)),
-        (atom("headers"), list(headers)),
+        (atom("headers"), list(headers.collect::<Vec<_>>())),
         (atom("peer"), binary(asking.peer.to_string())),
         (atom("vsn"), int(vsn.number())),
         (atom("request_id"), binary(asking.request_id)),

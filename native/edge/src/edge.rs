@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::http;
 use crate::limits::Gate;
 use crate::longpoll::Sessions;
+use crate::rates::Rates;
 use crate::router::{self, FromBeam, Input, Router};
 use crate::socket::Common;
 
@@ -71,6 +72,10 @@ pub struct Edge {
     pub common: Arc<Common>,
     /// Connections.
     pub gate: Arc<Gate>,
+    /// Requests that the BEAM has not answered yet.
+    pub requests: Arc<Gate>,
+    /// How fast requests for the BEAM come from each address.
+    pub request_rates: Rates,
     /// Sessions of long polls.
     pub sessions: Sessions,
     /// Whether it goes down.
@@ -94,6 +99,8 @@ impl Edge {
         let (draining, _) = watch::channel(false);
         let edge = Arc::new(Edge {
             gate: Gate::new(config.limits.max_connections, config.limits.per_ip),
+            requests: Gate::new(config.limits.requests, config.limits.requests_per_ip),
+            request_rates: Rates::new(config.limits.request_rate, config.limits.request_burst),
             sessions: Sessions::new(config.limits.max_connections, config.limits.per_ip),
             common: common.clone(),
             draining,

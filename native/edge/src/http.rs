@@ -1,8 +1,10 @@
 //! What is served over HTTP: sockets, health, static files, and errors as JSON.
 
+pub mod cors;
 pub mod errors;
 pub mod files;
 pub mod io;
+pub mod requests;
 pub mod server;
 
 use std::net::SocketAddr;
@@ -54,7 +56,16 @@ pub fn router(edge: &Arc<Edge>) -> Router {
     }
     let folder = Arc::new(edge.config.files.clone());
     router
-        .fallback(move |request: Request| files::serve(folder.clone(), request))
+        .fallback(move |State(edge): State<Arc<Edge>>, request: Request| {
+            let folder = folder.clone();
+            async move {
+                // Neither has to keep the room that the other needs.
+                match requests::Asked::of(&edge, &request) {
+                    Some(asked) => Box::pin(requests::serve(edge, asked, request)).await,
+                    None => Box::pin(files::serve(folder, request)).await,
+                }
+            }
+        })
         .method_not_allowed_fallback(async || {
             error(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods")
         })

@@ -4,6 +4,7 @@
 //! Top to bottom: [`control`] takes what the BEAM says and [`commands`] decodes it; [`router`] owns who has
 //! subscribed to what and puts shared [`frames`] in the queue of a [`socket`]; [`ws`] and [`longpoll`] empty it.
 //! In the other direction [`http`] takes connections, [`connect`] asks the BEAM, and [`inbound`] reads messages.
+//! What is no socket may be a request for the BEAM: [`http::requests`] asks, and [`pending`] knows who waits.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,8 @@ pub mod limits;
 pub mod longpoll;
 pub mod metrics;
 pub mod origin;
+pub mod pending;
+pub mod rates;
 pub mod router;
 pub mod socket;
 pub mod ws;

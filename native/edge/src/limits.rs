@@ -45,7 +45,7 @@ impl Gate {
 }
 
 /// Who is behind an address: with IPv6 everybody has as many addresses as a network of 64 bits has.
-fn party(address: IpAddr) -> IpAddr {
+pub fn party(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address => address,
@@ -77,6 +77,12 @@ impl Bucket {
     /// A full bucket.
     pub fn full(burst: u64, now_ms: u64) -> Self {
         Bucket { tokens: burst.saturating_mul(1000), filled_ms: now_ms }
+    }
+
+    /// Whether it is as if nothing had been taken from it.
+    pub fn is_full(&self, rate: u64, burst: u64, now_ms: u64) -> bool {
+        let passed = now_ms.saturating_sub(self.filled_ms);
+        self.tokens.saturating_add(passed.saturating_mul(rate)) >= burst.saturating_mul(1000)
     }
 
     /// Whether there is one more for now.

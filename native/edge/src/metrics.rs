@@ -65,6 +65,16 @@ named! {
         BadCommand => "bad_command",
         /// A long poll with a token that names no session.
         NoSession => "no_session",
+        /// Too many requests that the BEAM has not answered yet.
+        Requests => "requests",
+        /// Too many of those from one address.
+        RequestsPerIp => "requests_per_ip",
+        /// Too many requests for the BEAM from one address in a short time.
+        RequestRate => "request_rate",
+        /// The BEAM did not answer a request in time.
+        RequestTimeout => "request_timeout",
+        /// The process that was to answer a request has crashed.
+        RequestCrashed => "request_crashed",
     }
 }
 
@@ -155,12 +165,18 @@ metrics! {
         subscriptions,
         /// Keys with a subscription.
         keys,
+        /// Requests that the BEAM has not answered yet.
+        api_waiting,
     }
     counters {
         /// TCP connections that were taken.
         accepted,
         /// HTTP requests.
         requests,
+        /// Requests that the BEAM was asked to answer.
+        api_requests,
+        /// Those whose client went away before the answer.
+        api_abandoned,
         /// Sockets that the BEAM let in.
         connects,
         /// Messages of clients that went to the BEAM.

@@ -15,6 +15,7 @@ use wire::phoenix::Message;
 use crate::commands::{Command, ToSocket};
 use crate::frames::Shared;
 use crate::metrics::{Closed, Refused};
+use crate::pending::{Outcome, Pending};
 use crate::socket::{Close, Common, Place, Pushed, Socket, refusal};
 
 /// How often it counts that it turns.
@@ -41,7 +42,9 @@ pub enum Decision {
 pub enum Input {
     /// A client asks to be let in.
     Opened(Arc<Socket>, oneshot::Sender<Decision>),
-    /// A socket has ended.
+    /// A request that the BEAM is about to be told of.
+    Asked(u64, oneshot::Sender<Outcome>),
+    /// A socket has ended, or nobody waits for the answer to a request any more.
     Gone(u64),
     /// Close all, and let nobody in any more.
     Drain,
@@ -81,6 +84,7 @@ pub struct Router {
     common: Arc<Common>,
     sockets: HashMap<u64, Entry>,
     topics: HashMap<Arc<[u8]>, HashMap<u64, Subscriber>>,
+    requests: Pending,
     draining: bool,
     /// How many sockets there are, for who waits for the last to go.
     open: watch::Sender<usize>,
@@ -110,7 +114,8 @@ pub async fn run(mut router: Router, mut inputs: UnboundedReceiver<Input>, mut b
 impl Router {
     /// Nobody is connected.
     pub fn new(common: Arc<Common>, open: watch::Sender<usize>) -> Self {
-        Router { common, sockets: HashMap::new(), topics: HashMap::new(), draining: false, open }
+        let requests = Pending::default();
+        Router { common, sockets: HashMap::new(), topics: HashMap::new(), requests, draining: false, open }
     }
 
     fn input(&mut self, input: Input) {
@@ -122,9 +127,14 @@ impl Router {
                 let entry = Entry { socket: socket.clone(), decision: Some(decision), keys: Vec::new() };
                 self.sockets.insert(socket.id, entry);
             }
+            Input::Asked(_, waiting) if self.draining => {
+                let _ = waiting.send(Outcome::Restart);
+            }
+            Input::Asked(id, waiting) => self.requests.add(id, waiting),
             Input::Gone(id) => self.remove(id),
             Input::Drain => {
                 self.draining = true;
+                self.requests.restart();
                 for entry in self.sockets.values_mut() {
                     entry.socket.close(restart());
                     decide(entry, Decision::Draining);
@@ -135,7 +145,7 @@ impl Router {
     }
 
     fn remove(&mut self, id: u64) {
-        let Some(entry) = self.sockets.remove(&id) else { return };
+        let Some(entry) = self.sockets.remove(&id) else { return self.requests.remove(id) };
         for key in entry.keys {
             self.unsubscribe(id, &key);
         }
@@ -160,8 +170,9 @@ impl Router {
                     }
                 }
             }
-            FromBeam::To(id, command) => self.to_one(id, command),
+            FromBeam::To(id, command) => self.tell(id, command),
             FromBeam::Down(id, reason) => self.close(id, ended(&reason)),
+            FromBeam::Exit(id, reason) if self.requests.exit(id, &reason) => {}
             FromBeam::Exit(id, reason) => self.close(id, exit(&reason)),
         }
     }
@@ -179,7 +190,7 @@ impl Router {
                 Some(entry) => decide(entry, Decision::Refused { status, body }),
                 None => self.stale(),
             },
-            Command::To(id, command) => self.to_one(id, command),
+            Command::To(id, command) => self.tell(id, command),
             Command::Subscribe { id, key, at } => self.subscribe(id, key, at),
             Command::Unsubscribe { id, key } => {
                 let Some(entry) = self.sockets.get_mut(&id) else { return self.stale() };
@@ -212,7 +223,13 @@ impl Router {
         }
     }
 
-    fn to_one(&self, id: u64, command: ToSocket) {
+    fn tell(&mut self, id: u64, command: ToSocket) {
+        if let ToSocket::Respond(answer) = command {
+            if !self.requests.settle(id, Outcome::Answered(answer)) {
+                self.stale();
+            }
+            return;
+        }
         let Some(Entry { socket, .. }) = self.sockets.get(&id) else { return self.stale() };
         match &command {
             ToSocket::Push { join_ref, reference, topic, event, body } => {
@@ -237,6 +254,8 @@ impl Router {
             ToSocket::Close { code, reason } => {
                 socket.close(Close::new(*code, reason.as_str(), Closed::Server));
             }
+            // No socket is a request.
+            ToSocket::Respond(_) => {}
         }
     }
 

@@ -5,7 +5,7 @@ defmodule GamePlatform.Transport.Edge do
   @behaviour GamePlatform.NativeNode
 
   alias GamePlatform.{NativeNode, Transport}
-  alias GamePlatform.Transport.Egress
+  alias GamePlatform.Transport.{Egress, Requests}
 
   @call_ms 5_000
   @stats_ms 500
@@ -54,6 +54,7 @@ defmodule GamePlatform.Transport.Edge do
         socket_paths: Map.keys(config.sockets),
         origins: config.origins
       }
+      |> Map.merge(Requests.listen(config))
       |> Map.merge(config.limits)
 
     # Sockets that come at once are told of after this.

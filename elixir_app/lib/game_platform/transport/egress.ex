@@ -58,6 +58,10 @@ defmodule GamePlatform.Transport.Egress do
   # So much of what the client sent has been handled; as long as too much has not, its socket is closed.
   def handled(socket, messages, bytes), do: command(socket, {:handled, n(socket), messages, bytes})
 
+  # The answer to a request of a run of the edge.
+  def respond(egress, run, n, status, headers, body),
+    do: command(egress, run, {:respond, n, status, headers, body})
+
   # `stream`: nil, or `{since, tick}` of a frame that may be dropped.
   def broadcast(egress, key, topic, event, payload, stream \\ nil),
     do: command(egress, nil, {:broadcast, key, topic, event, payload, nil, stream})
@@ -232,5 +236,12 @@ defmodule GamePlatform.Transport.Egress do
   defp size({:push, _, _, _, _, _, {_, payload}}), do: byte_size(payload) + @overhead
   defp size({:reply, _, _, _, _, _, {_, payload}}), do: byte_size(payload) + @overhead
   defp size({:broadcast, _, _, _, {_, payload}, _, _}), do: byte_size(payload) + @overhead
+
+  defp size({:respond, _, _, headers, body}),
+    do:
+      Enum.reduce(headers, byte_size(body) + @overhead, fn {name, value}, sum ->
+        sum + byte_size(name) + byte_size(value)
+      end)
+
   defp size(_), do: @overhead
 end

@@ -22,7 +22,7 @@ defmodule GamePlatformWeb.Admin.Sources do
     spins_won: "Times the worker found work while it stayed awake."
   ]
   # Of the statistics of an edge; everything else only grows.
-  @edge_gauges [:connections, :websockets, :longpolls, :subscriptions, :keys]
+  @edge_gauges [:connections, :websockets, :longpolls, :subscriptions, :keys, :api_waiting]
   @memory [:processes, :atom, :binary, :code, :ets]
 
   @doc """

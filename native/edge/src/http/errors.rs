@@ -52,6 +52,13 @@ pub fn error(status: StatusCode, message: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], json(status, message)).into_response()
 }
 
+/// An error by a limit, which is named.
+pub fn limited(status: StatusCode, message: &str, limit: u64) -> Response {
+    let error = serde_json::json!({"code": code(status), "message": message, "limit": limit});
+    let body = serde_json::json!({"error": error}).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
 /// Says when to try again, in seconds.
 pub fn retry_after(mut response: Response, seconds: u32) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

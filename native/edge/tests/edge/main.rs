@@ -7,5 +7,6 @@ mod files;
 mod http;
 mod longpoll;
 mod queues;
+mod requests;
 mod rfc6455;
 mod support;
