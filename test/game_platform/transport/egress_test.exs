@@ -59,6 +59,29 @@ defmodule GamePlatform.Transport.EgressTest do
     signal(up, "CONT")
   end
 
+  test "answers wait beside the rest, and more than there is room for say so", %{egress: egress, up: up} do
+    stop(up)
+
+    wait_until(fn ->
+      push(egress, 100_000)
+      Egress.stats(egress).waiting > 0
+    end)
+
+    before = Egress.stats(egress)
+    body = :binary.copy("a", 100_000)
+    for n <- 1..2_000, do: Egress.respond(egress, 1, n, 200, [{"content-type", "text/plain"}], body)
+    %{bytes: bytes, waiting: waiting} = Egress.stats(egress)
+    assert waiting == before.waiting + 2_000
+    assert (bytes - before.bytes) in 60_000_000..68_000_000
+    # Nothing is dropped for them, and nothing is too much.
+    Egress.broadcast(egress, "k", "t", "diff", {:binary, "step"}, {1, 2})
+    assert %{dropped: 0} = Egress.stats(egress)
+    refute_received {:replace, _}
+    signal(up, "CONT")
+    wait_until(fn -> Egress.stats(egress).waiting == 0 end)
+    assert %{dropped: 0, bytes: 0} = Egress.stats(egress)
+  end
+
   test "what is large waits where it is until there is room", %{egress: egress, up: up} do
     large = {:binary, :binary.copy("k", 500_000)}
     stop(up)

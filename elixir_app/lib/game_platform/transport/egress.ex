@@ -20,6 +20,10 @@ defmodule GamePlatform.Transport.Egress do
   # What waits for a full channel, beside a megabyte in the channel itself.
   @stream_bytes 1_048_576
   @max_bytes 16 * 1_048_576
+  # Answers to requests wait beside that: thousands come at once when what all waited for happens, which says nothing
+  # about the edge. They go on while so little else waits that nothing is dropped for them.
+  @answer_bytes 64 * 1_048_576
+  @little_bytes 262_144
   # What a command costs beside its payload.
   @overhead 128
 
@@ -109,7 +113,7 @@ defmodule GamePlatform.Transport.Egress do
   @impl true
   def init(_) do
     Telemetry.prepare()
-    state = %{server: nil, run: nil, replace: nil, waiting: :queue.new(), bytes: 0}
+    state = empty(%{server: nil, run: nil, replace: nil})
     {:ok, Map.merge(state, %{dropped: 0, sent: 0, stalls: 0})}
   end
 
@@ -129,8 +133,9 @@ defmodule GamePlatform.Transport.Egress do
   def handle_call(:room?, _, state), do: {:reply, takes_more?(state), state}
 
   def handle_call(:stats, _, state) do
-    stats = Map.take(state, [:bytes, :dropped, :sent, :stalls])
-    {:reply, Map.put(stats, :waiting, :queue.len(state.waiting)), state}
+    stats = Map.take(state, [:dropped, :sent, :stalls])
+    waiting = :queue.len(state.waiting) + :queue.len(state.answers)
+    {:reply, Map.merge(stats, %{waiting: waiting, bytes: state.bytes + state.answer_bytes}), state}
   end
 
   @impl true
@@ -165,7 +170,7 @@ defmodule GamePlatform.Transport.Egress do
   defp add(%{server: nil} = state, _), do: state
 
   defp add(state, batch),
-    do: if(:queue.is_empty(state.waiting), do: deliver(state, batch), else: keep(state, batch))
+    do: if(state.bytes + state.answer_bytes == 0, do: deliver(state, batch), else: keep(state, batch))
 
   defp deliver(state, batch) do
     case :erlang.send(state.server, {:gp, batch}, [:nosuspend, :noconnect]) do
@@ -184,6 +189,7 @@ defmodule GamePlatform.Transport.Egress do
   defp retry(%{server: nil} = state), do: state
 
   defp retry(state) do
+    state = with_answers(state)
     {batch, rest, bytes} = take(state.waiting, @batch, [], 0)
 
     cond do
@@ -195,6 +201,19 @@ defmodule GamePlatform.Transport.Egress do
 
       true ->
         Process.send_after(self(), :retry, @retry_ms)
+        state
+    end
+  end
+
+  defp with_answers(%{bytes: bytes} = state) when bytes > @little_bytes, do: state
+
+  defp with_answers(state) do
+    case :queue.out(state.answers) do
+      {{:value, {_, size} = answer}, rest} ->
+        state = %{state | answers: rest, answer_bytes: state.answer_bytes - size}
+        with_answers(%{state | waiting: :queue.in(answer, state.waiting), bytes: state.bytes + size})
+
+      {:empty, _} ->
         state
     end
   end
@@ -214,6 +233,18 @@ defmodule GamePlatform.Transport.Egress do
     if state.bytes > @max_bytes, do: overflow(state), else: state
   end
 
+  defp keep_one({:respond, n, _, _, _} = answer, state) do
+    size = size(answer)
+
+    if state.answer_bytes + size > @answer_bytes and size > size(busy(n)),
+      do: keep_one(busy(n), state),
+      else: %{
+        state
+        | answers: :queue.in({answer, size}, state.answers),
+          answer_bytes: state.answer_bytes + size
+      }
+  end
+
   defp keep_one(command, state) do
     size = size(command)
 
@@ -228,7 +259,15 @@ defmodule GamePlatform.Transport.Egress do
     %{empty(state) | server: nil, dropped: state.dropped + :queue.len(state.waiting)}
   end
 
-  defp empty(state), do: %{state | waiting: :queue.new(), bytes: 0}
+  defp empty(state),
+    do: Map.merge(state, %{waiting: :queue.new(), bytes: 0, answers: :queue.new(), answer_bytes: 0})
+
+  # In the place of an answer for which there is no room.
+  defp busy(n) do
+    headers = [{"content-type", "application/json"}, {"retry-after", "1"}]
+    message = "more answers wait than there is room for: try again after the seconds in Retry-After"
+    {:respond, n, 503, headers, ~s({"error":{"code":"unavailable","message":"#{message}"}})}
+  end
 
   defp stream?({:broadcast, _, _, _, _, _, {_, _}}), do: true
   defp stream?(_), do: false
@@ -237,11 +276,10 @@ defmodule GamePlatform.Transport.Egress do
   defp size({:reply, _, _, _, _, _, {_, payload}}), do: byte_size(payload) + @overhead
   defp size({:broadcast, _, _, _, {_, payload}, _, _}), do: byte_size(payload) + @overhead
 
-  defp size({:respond, _, _, headers, body}),
-    do:
-      Enum.reduce(headers, byte_size(body) + @overhead, fn {name, value}, sum ->
-        sum + byte_size(name) + byte_size(value)
-      end)
+  defp size({:respond, _, _, headers, body}) do
+    headers = for {name, value} <- headers, do: byte_size(name) + byte_size(value)
+    Enum.sum(headers) + byte_size(body) + @overhead
+  end
 
   defp size(_), do: @overhead
 end
