@@ -292,3 +292,33 @@ fn span(term: Term) -> Option<(i64, i64)> {
     let [since, tick] = tuple(term)?;
     Some((as_int(&since)?, as_int(&tick)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dist::term::{atom, binary, int, list, tuple};
+
+    #[test]
+    fn an_answer_has_a_status_headers_and_a_body() {
+        let respond = |status: i64, header: Term, body: Term| {
+            to_socket(tuple([atom("respond"), int(status), list([header]), body]))
+        };
+        let header = || tuple([binary("name"), binary("value")]);
+        let answer = Answer {
+            status: 201,
+            headers: vec![("name".to_owned(), b"value".to_vec())],
+            body: vec![0, 255].into(),
+        };
+        assert_eq!(respond(201, header(), binary([0, 255])), Some(ToSocket::Respond(answer)));
+        for nonsense in [
+            respond(199, header(), binary("")),
+            respond(600, header(), binary("")),
+            respond(200, binary("name"), binary("")),
+            respond(200, tuple([binary([255]), binary("value")]), binary("")),
+            respond(200, tuple([atom("name"), binary("value")]), binary("")),
+            respond(200, header(), int(1)),
+        ] {
+            assert_eq!(nonsense, None);
+        }
+    }
+}

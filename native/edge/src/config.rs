@@ -287,10 +287,17 @@ mod tests {
             ("static", atom("nil")),
             ("rate", int(7)),
             ("socket_paths", list([binary("/a"), binary("/b/c")])),
+            ("answerer", atom("answers")),
+            ("request_paths", list([binary("/api")])),
         ])
         .unwrap();
         assert_eq!((config.port, config.limits.rate, config.limits.burst), (4000, 7, 400));
         assert_eq!(config.socket_paths, ["/a", "/b/c"]);
+        assert_eq!(
+            (config.answerer, config.request_paths),
+            (Some("answers".into()), vec!["/api".to_owned()])
+        );
+        assert_eq!(read([("answerer", atom("nil"))]).unwrap().answerer, None);
         assert!(config.files.is_none());
     }
 
@@ -301,6 +308,8 @@ mod tests {
         assert_eq!(sentence(("rate", int(0))), "rate is 0, expected a positive integer");
         assert!(sentence(("ports", int(1))).starts_with("there is no option ports"));
         assert!(sentence(("origins", binary("x"))).starts_with("origins is \"x\", expected any, same"));
+        assert_eq!(sentence(("answerer", int(1))), "answerer is 1, expected a pid, a name, or nil");
+        assert!(sentence(("request_paths", list([binary("api")]))).starts_with("request_paths is \"api\""));
         for path in ["socket", "/", "/{a}", "/a/", "/a b"] {
             assert!(sentence(("socket_paths", list([binary(path)]))).starts_with("socket_paths is"));
         }

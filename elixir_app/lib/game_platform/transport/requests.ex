@@ -12,9 +12,16 @@ defmodule GamePlatform.Transport.Requests do
 
   # The edge has more patience than room: so many may wait for an answer. Given to it with its other limits.
   @most 20_000
+  # An answer, in bytes: much more would keep all others waiting.
+  @answer_bytes 8 * 1_048_576
+  # For one that traps exits, when all goes down.
+  @shutdown_ms 500
 
-  def start_link(%{name: name} = config),
-    do: GenServer.start_link(__MODULE__, config, name: Transport.part(name, "Requests"))
+  # Bodies pass through here, which is not to keep them.
+  def start_link(%{name: name} = config) do
+    opts = [name: Transport.part(name, "Requests"), spawn_opt: [fullsweep_after: 20]]
+    GenServer.start_link(__MODULE__, config, opts)
+  end
 
   # Where the answers are made. There may be a few more than the edge has asked for: an answer that comes too late is
   # still being made.
@@ -46,14 +53,15 @@ defmodule GamePlatform.Transport.Requests do
   def handle_info({:gp_request, client, n, info}, %{call: {egress, _, _} = call} = state) do
     request = Map.put(info, :client, client)
 
-    case Task.Supervisor.start_child(state.handlers, __MODULE__, :answer, [n, request, call]) do
+    case Task.Supervisor.start_child(state.handlers, __MODULE__, :answer, [n, request, call],
+           shutdown: @shutdown_ms
+         ) do
       {:ok, pid} ->
         gone = Process.monitor(client)
         ended = Process.monitor(pid)
         clients = Map.put(state.clients, gone, {pid, ended})
-
-        {:noreply,
-         %{state | clients: clients, pids: Map.put(state.pids, ended, {client, n, info.request_id})}}
+        pids = Map.put(state.pids, ended, {client, n, info.request_id})
+        {:noreply, %{state | clients: clients, pids: pids}}
 
       {:error, _} ->
         respond(egress, client, n, busy())
@@ -84,9 +92,21 @@ defmodule GamePlatform.Transport.Requests do
 
   # Its client is still there, and will be told to be gone when it has its answer.
   defp ended(%{call: {egress, module, _}} = state, monitor, {client, n, request_id}, reason) do
-    if reason != :normal do
-      Logger.error("#{inspect(module)} was ended in handle: #{inspect(reason)}", request_id: request_id)
-      respond(egress, client, n, failed())
+    case reason do
+      :normal ->
+        :ok
+
+      # It was ready before it was watched.
+      :noproc ->
+        :ok
+
+      # All goes down.
+      :shutdown ->
+        respond(egress, client, n, busy())
+
+      _ ->
+        Logger.error("#{inspect(module)} was ended in handle: #{inspect(reason)}", request_id: request_id)
+        respond(egress, client, n, failed())
     end
 
     %{state | pids: Map.delete(state.pids, monitor)}
@@ -101,10 +121,11 @@ defmodule GamePlatform.Transport.Requests do
   defp handle(module, request, arg) do
     case module.handle(request, arg) do
       {status, headers, body} when status in 200..599 and is_list(headers) ->
-        {status, headers, IO.iodata_to_binary(body)}
+        checked(status, headers, IO.iodata_to_binary(body))
 
+      # Not shown, as it may hold what only the client is to know.
       _ ->
-        raise "handle/2 is to answer {status, headers, body}"
+        raise "handle/2 is to answer {status, headers, body} with a status of 200 to 599"
     end
   catch
     kind, reason ->
@@ -112,6 +133,20 @@ defmodule GamePlatform.Transport.Requests do
       Logger.error("#{inspect(module)} failed in handle: " <> Exception.format(kind, reason, stack))
       failed()
   end
+
+  defp checked(status, headers, body) do
+    unless Enum.all?(headers, &header?/1), do: raise("headers are pairs of strings without line breaks")
+
+    if byte_size(body) > @answer_bytes,
+      do: raise("a body has at most #{@answer_bytes} bytes: answer in parts")
+
+    {status, headers, body}
+  end
+
+  defp header?({name, value}) when is_binary(name) and is_binary(value),
+    do: name =~ ~r/\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\z/ and not String.contains?(value, ["\r", "\n", "\0"])
+
+  defp header?(_), do: false
 
   # Where no clause fits, these are the parameters and headers of the client, with its token.
   defp without_arguments(stack) do

@@ -9,8 +9,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
 use bytes::Bytes;
-use dist::Term;
 use dist::term::{atom, binary, int, list, map, tuple};
+use dist::{Target, Term};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::oneshot;
 
@@ -35,7 +35,7 @@ const OWN: [HeaderName; 5] =
 /// A request that is the BEAM's to answer.
 #[derive(Debug)]
 pub struct Asked {
-    answerer: dist::Target,
+    answerer: Target,
     client: Client,
     id: Arc<str>,
 }
@@ -70,7 +70,12 @@ pub async fn serve(edge: Arc<Edge>, asked: Asked, request: Request) -> Response 
     let admitted = admit(&edge, &asked, &request);
     let result = match admitted {
         Ok(()) if preflight => return cors::preflight(origin),
-        Ok(()) => answer(&edge, asked, request).await,
+        // In a box, what it needed is gone when the waiting begins.
+        Ok(()) => Box::pin(begin(&edge, asked, request)).await,
+        Err(why) => Err(why),
+    };
+    let result = match result {
+        Ok(asking) => asking.answer().await,
         Err(why) => Err(why),
     };
     let response = result.unwrap_or_else(|why| {
@@ -101,7 +106,8 @@ fn admit(edge: &Edge, asked: &Asked, request: &Request) -> Result<(), Refused> {
     Ok(())
 }
 
-async fn answer(edge: &Edge, asked: Asked, request: Request) -> Result<Response, Refused> {
+/// Takes all of a request.
+async fn begin(edge: &Edge, asked: Asked, request: Request) -> Result<Asking, Refused> {
     let pass = edge.requests.enter(asked.client.peer.ip()).map_err(|why| match why {
         Refused::PerIp => Refused::RequestsPerIp,
         _ => Refused::Requests,
@@ -115,8 +121,7 @@ async fn answer(edge: &Edge, asked: Asked, request: Request) -> Result<Response,
         int(waiting.minted.key()),
         info(parts, &body, &asked),
     ]);
-    drop(body);
-    ask(waiting, outcome, asked.answerer, message).await
+    Ok(Asking { waiting, outcome, answerer: asked.answerer, message })
 }
 
 async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refused> {
@@ -181,31 +186,35 @@ impl Drop for Waiting {
     }
 }
 
-async fn ask(
-    mut waiting: Waiting,
+/// A request that the BEAM is to be told of.
+struct Asking {
+    waiting: Waiting,
     outcome: oneshot::Receiver<Outcome>,
-    answerer: dist::Target,
+    answerer: Target,
     message: Term,
-) -> Result<Response, Refused> {
-    let patience = Duration::from_millis(waiting.common.limits.request_ms);
-    let sending = waiting.minted.clone().send(answerer, message);
-    let outcome = tokio::time::timeout(patience, async {
-        sending.await.ok()?;
-        outcome.await.ok()
-    })
-    .await;
-    let (code, result) = match outcome {
-        Ok(Some(Outcome::Answered(answer))) => (1000, Ok(answer)),
-        Ok(Some(Outcome::Crashed)) => (1011, Err(Refused::RequestCrashed)),
-        Ok(Some(Outcome::Restart) | None) => (1012, Err(Refused::Draining)),
-        Err(_) => (ABNORMAL, Err(Refused::RequestTimeout)),
-    };
-    waiting.end = Some(code);
-    let answer = result?;
-    response(answer).ok_or_else(|| {
-        waiting.common.metrics.refused(Refused::BadCommand);
-        Refused::RequestCrashed
-    })
+}
+
+impl Asking {
+    async fn answer(self) -> Result<Response, Refused> {
+        let Asking { mut waiting, outcome, answerer, message } = self;
+        let patience = Duration::from_millis(waiting.common.limits.request_ms);
+        let sending = waiting.minted.clone().send(answerer, message);
+        let outcome = tokio::time::timeout(patience, async {
+            sending.await.ok()?;
+            outcome.await.ok()
+        });
+        let (code, result) = match outcome.await {
+            Ok(Some(Outcome::Answered(answer))) => (1000, Ok(answer)),
+            Ok(Some(Outcome::Crashed)) => (1011, Err(Refused::RequestCrashed)),
+            Ok(Some(Outcome::Restart) | None) => (1012, Err(Refused::Draining)),
+            Err(_) => (ABNORMAL, Err(Refused::RequestTimeout)),
+        };
+        waiting.end = Some(code);
+        response(result?).ok_or_else(|| {
+            waiting.common.metrics.refused(Refused::BadCommand);
+            Refused::RequestCrashed
+        })
+    }
 }
 
 /// None if a header is none.
