@@ -76,7 +76,7 @@ defmodule GamePlatform.FakeLink do
   end
 
   defp tell(state, message) do
-    with pid when pid != nil <- :persistent_term.get({Link, state.name}, nil), do: send(pid, message)
+    for pid <- Link.subscribers(%{name: state.name, subscriber: nil}), do: send(pid, message)
   end
 
   @impl true

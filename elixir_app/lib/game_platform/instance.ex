@@ -86,7 +86,12 @@ defmodule GamePlatform.Instance do
     %{id: id, start: {Supervisor, :start_link, [children, [strategy: strategy]]}, type: :supervisor}
   end
 
-  defp mail(name, options), do: %{game: name, mailbox_s: options.mailbox_s, limits: options[:mail]}
+  defp mail(name, options) do
+    Map.merge(
+      %{game: name, mailbox_s: options.mailbox_s, limits: options[:mail] || []},
+      Persistence.mail(options, via(name, :link))
+    )
+  end
 
   defp publisher(_, nil), do: []
 

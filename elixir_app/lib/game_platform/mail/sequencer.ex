@@ -1,65 +1,63 @@
 defmodule GamePlatform.Mail.Sequencer do
   @moduledoc false
-  # Stamps messages, keeps them, and tells them, in this order. There is one for each instance; it begins where the tables
-  # say, which outlive it.
+  # Stamps messages, writes them down, keeps them, and tells them, in this order; one round of them after another. There is
+  # one for each instance. It begins where the tables say, which outlive it, and where the log says, which outlives them.
 
   use GenServer
 
+  require Logger
+
   alias GamePlatform.JSON
-  alias GamePlatform.Mail.{Attached, Store}
+  alias GamePlatform.Mail.{Attached, Journal, Keeper, Record, Round, Store}
 
   @sweep_ms 1_000
+  # A log that refuses is tried so often.
+  @refusing_ms 500
   # What may wait to be told.
   @most_waiting 20_000
-  # What is told at once.
-  @most_round 5_000
-  @busy {:error, {:log_behind, "too much waits for the event log: send it again in a moment"}}
+  @busy "too much waits for the event log: send it again in a moment"
 
-  @limits %{
-    player_messages: 1_024,
-    player_bytes: 262_144,
-    topic_messages: 16_384,
-    topic_bytes: 16 * 1_048_576,
-    # Of all boxes together.
-    bytes: 256 * 1_048_576,
-    answers: 1_024
-  }
-
-  # `options`: `:game`, `:mailbox_s`, how old messages may get, and in `:limits` others than those above.
+  @doc """
+  `options`: `:game`; `:mailbox_s`, how old messages may get; in `:limits` others than those of `Keeper`; `:link` and
+  `:world`, the names of a `Persistence.Link` and of the world in it, if there is a log.
+  """
   def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
 
   @impl true
   def init(%{game: game} = options) do
-    store = Store.tables(game)
-    {messages, bytes} = Store.restore(store)
-    {seq, complete} = Store.last(store)
-    Store.set(store, :durable, false)
+    keeper = Keeper.new(Store.tables(game), options)
+    {seq, complete} = Store.last(keeper.store)
+    link = options[:link]
+    Store.set(keeper.store, :durable, link != nil)
     Process.send_after(self(), :sweep, @sweep_ms)
 
     state = %{
-      game: game,
-      store: store,
-      limits: Map.merge(@limits, Map.new(options[:limits] || %{})),
-      mailbox_s: options[:mailbox_s] || 3_600,
+      keeper: keeper,
+      store: keeper.store,
       attached: Attached.new(game),
+      journal: if(link, do: Journal.new(link, options.world)),
       # The last that was stamped.
       seq: seq,
-      # The tick up to which outcomes were given.
-      have: complete,
-      server: Store.get(store, :server),
+      # The ticks up to which outcomes are safe, and were given.
+      complete: complete,
+      have: if(link, do: nil, else: complete),
+      server: Store.get(keeper.store, :server),
       # Whether the server has been asked to tell again, or is to be `:later`.
       retelling: false,
-      # What is to be stamped, the last one first, and how much of it.
+      # What is to be stamped, the last one first, and how many wait, those under way too.
       queue: [],
       waiting: 0,
-      # {tick, from}
+      round: nil,
       syncs: [],
-      messages: messages,
-      bytes: bytes,
-      dropped: 0
+      # Who waits until nothing of the world before is under way, and how many worlds there were.
+      beginning: [],
+      epoch: 0,
+      # Why the log does not take anything at this moment, and whether the last that it was given was refused.
+      refusing: nil,
+      failing: false
     }
 
-    {:ok, retell(state)}
+    {:ok, if(link, do: state, else: retell(state))}
   end
 
   @impl true
@@ -75,22 +73,21 @@ defmodule GamePlatform.Mail.Sequencer do
   def handle_call({:detach, pid}, _, state),
     do: {:reply, :ok, %{state | attached: Attached.remove(state.attached, pid)}}
 
-  def handle_call({tag, _, _, _}, _, %{waiting: n} = state) when tag == :post and n >= @most_waiting,
-    do: {:reply, @busy, state}
-
   def handle_call({:post, box, event, json}, from, state) do
     message = %{box: box, event: event, id: nil, json: json, tick: Store.get(state.store, :tick, 0)}
-    {:noreply, state |> add({:post, from, message}, 1) |> flush()}
+    ask({:post, from, message}, state)
   end
 
-  def handle_call({:revoke, key, until}, from, state),
-    do: {:noreply, state |> add({:revoke, from, key, until}, 1) |> flush()}
+  def handle_call({:revoke, key, until}, from, state), do: ask({:revoke, from, key, until}, state)
 
   def handle_call(:begin, from, state) do
     for {_, from} <- state.syncs, do: GenServer.reply(from, {:error, :not_running})
-    {_, complete} = Store.last(state.store)
-    GenServer.reply(from, {:ok, complete})
-    {:noreply, %{state | server: nil, have: complete, retelling: false, syncs: []}}
+    # What is not safe will come again, or otherwise.
+    {gone, queue} = Enum.split_with(state.queue, &match?({:outcomes, _, _}, &1))
+    gone = gone |> Enum.map(&Round.count/1) |> Enum.sum()
+    state = %{state | queue: queue, waiting: state.waiting - gone, syncs: [], server: nil, retelling: false}
+    have = state.have && state.complete
+    {:noreply, begun(%{state | beginning: [from | state.beginning], epoch: state.epoch + 1, have: have})}
   end
 
   def handle_call({:sync, tick}, from, state),
@@ -98,44 +95,42 @@ defmodule GamePlatform.Mail.Sequencer do
 
   def handle_call(:info, _, state) do
     {last, complete} = Store.last(state.store)
+    own = %{last: last, complete: complete, waiting: state.waiting, status: status(state)}
 
-    boxes =
-      :ets.select_count(state.store.index, [
-        {{{:box, {:"$1", :_}}, :_, :_, :_, :_}, [{:"=/=", :"$1", :answers}], [true]}
-      ])
-
-    info = %{
-      last: last,
-      complete: complete,
-      messages: state.messages,
-      bytes: state.bytes,
-      boxes: boxes,
-      waiting: state.waiting,
-      attached: Attached.count(state.attached),
-      dropped: state.dropped,
-      status: :ok
-    }
-
-    {:reply, info, state}
+    {:reply,
+     state.keeper |> Keeper.info() |> Map.merge(own) |> Map.put(:attached, Attached.count(state.attached)),
+     state}
   end
+
+  defp status(%{refusing: sentence}) when sentence != nil, do: sentence
+
+  defp status(%{journal: journal}),
+    do: if(journal == nil or Journal.ready?(journal), do: :ok, else: :starting)
+
+  defp ask(_, %{refusing: sentence} = state) when sentence != nil,
+    do: {:reply, {:error, {:log_behind, sentence}}, state}
+
+  defp ask(_, %{waiting: n} = state) when n >= @most_waiting,
+    do: {:reply, {:error, {:log_behind, @busy}}, state}
+
+  defp ask(item, state), do: {:noreply, state |> add(item) |> flush()}
 
   @impl true
-  def handle_cast({:acked, box, seq}, state) do
-    {removed, bytes} = Store.acked(state.store, box, seq, now_s())
-    {:noreply, %{state | messages: state.messages - removed, bytes: state.bytes - bytes}}
-  end
+  def handle_cast({:acked, box, seq}, state),
+    do: {:noreply, %{state | keeper: Keeper.acked(state.keeper, box, seq)}}
 
   def handle_cast({:opened, tick, server}, state) do
-    {last, complete} = Store.last(state.store)
     # A world that is not where outcomes are told up to has begun anew.
-    have = if complete == nil or tick < complete, do: tick, else: complete
+    have = if state.complete == nil or tick < state.complete, do: tick, else: state.complete
+    {last, _} = Store.last(state.store)
     :ets.insert(state.store.index, [{:last, last, have}, {:server, server}, {:tick, tick}])
-    {:noreply, %{state | have: have, server: server, retelling: false}}
+    {:noreply, %{state | complete: have, have: have, server: server, retelling: false}}
   end
 
-  # Of a world before the one that is there.
-  def handle_cast({:outcomes, server, _, _, _}, %{server: current} = state) when server != current,
-    do: {:noreply, state}
+  # Of a world before the one that is there, or before it is known what is missing.
+  def handle_cast({:outcomes, server, _, _, _}, %{server: current, have: have} = state)
+      when server != current or have == nil,
+      do: {:noreply, state}
 
   def handle_cast({:outcomes, _, from, _, _}, %{have: have} = state) when from > have,
     do: {:noreply, if(state.retelling, do: state, else: retell(state))}
@@ -150,31 +145,8 @@ defmodule GamePlatform.Mail.Sequencer do
   def handle_cast({:outcomes, _, _, to, outcomes}, state) do
     new = for outcome <- outcomes, outcome.tick > state.have, do: outcome(outcome)
     state = %{state | have: to, retelling: false}
-    {:noreply, flush(if(new == [], do: state, else: add(state, {:outcomes, to, new}, length(new))))}
+    {:noreply, flush(if(new == [], do: state, else: add(state, {:outcomes, to, new})))}
   end
-
-  @impl true
-  def handle_info({:DOWN, _, :process, pid, _}, state),
-    do: {:noreply, %{state | attached: Attached.gone(state.attached, pid)}}
-
-  def handle_info(:sweep, state) do
-    now = now_s()
-    Store.forget(state.store, now - state.mailbox_s)
-    Store.revocations(state.store, now)
-    send(self(), :expire)
-    Process.send_after(self(), :sweep, @sweep_ms)
-    {:noreply, state}
-  end
-
-  # In pieces.
-  def handle_info(:expire, state) do
-    now = now_s()
-    {removed, bytes, more} = Store.expire(state.store, fn at, _ -> at < now - state.mailbox_s end, now)
-    if more == :more, do: send(self(), :expire)
-    {:noreply, dropped(state, removed, bytes)}
-  end
-
-  def handle_info(_, state), do: {:noreply, state}
 
   # As clients get it.
   defp outcome(%{player: player, action_id: id, tick: tick} = outcome) do
@@ -182,113 +154,228 @@ defmodule GamePlatform.Mail.Sequencer do
     %{box: {:player, player}, event: "outcome", id: id, json: JSON.encode!(payload), tick: tick}
   end
 
-  defp retell(%{server: nil} = state), do: state
+  @impl true
+  def handle_info({:DOWN, _, :process, pid, _}, state),
+    do: {:noreply, %{state | attached: Attached.gone(state.attached, pid)}}
 
-  defp retell(state) do
-    send(state.server, {:retell, state.have})
-    %{state | retelling: true}
+  def handle_info(:sweep, state) do
+    send(self(), :expire)
+    Process.send_after(self(), :sweep, @sweep_ms)
+    {:noreply, cut(%{state | keeper: Keeper.sweep(state.keeper)})}
   end
 
-  defp add(state, item, n), do: %{state | queue: [item | state.queue], waiting: state.waiting + n}
-
-  defp flush(%{queue: [], syncs: []} = state), do: state
-
-  defp flush(state) do
-    {round, state} = next(state)
-    done(round, state)
+  # In pieces.
+  def handle_info(:expire, state) do
+    {more, keeper} = Keeper.expire(state.keeper)
+    if more == :more, do: send(self(), :expire)
+    {:noreply, %{state | keeper: keeper}}
   end
 
-  # What is next, stamped.
-  defp next(state) do
-    {items, rest} = take(Enum.reverse(state.queue), [], 0)
-    round = %{messages: [], revoked: [], replies: [], waiting: 0, complete: elem(Store.last(state.store), 1)}
-    {round, seq} = Enum.reduce(items, {round, state.seq}, &stamp/2)
-    complete = if rest == [], do: state.have, else: round.complete
-    {ready, syncs} = Enum.split_with(state.syncs, fn {tick, _} -> complete != nil and tick <= complete end)
+  def handle_info(:try, state), do: {:noreply, flush(%{state | refusing: nil})}
 
-    round =
-      Map.merge(round, %{
-        messages: Enum.reverse(round.messages),
-        replies: Enum.reverse(round.replies) ++ for({_, from} <- ready, do: {from, :ok}),
-        complete: complete,
-        last: seq,
-        at: now_s()
-      })
-
-    {round, %{state | queue: Enum.reverse(rest), syncs: syncs, seq: seq}}
+  def handle_info(message, %{journal: journal} = state) when journal != nil do
+    case Journal.handle(message, journal) do
+      {event, journal} -> journaled(event, %{state | journal: journal})
+      :pass -> {:noreply, state}
+    end
   end
 
-  defp take([item | rest], taken, n) when n < @most_round, do: take(rest, [item | taken], n + count(item))
-  defp take(rest, taken, _), do: {Enum.reverse(taken), rest}
+  def handle_info(_, state), do: {:noreply, state}
 
-  defp count({:outcomes, _, messages}), do: length(messages)
-  defp count(_), do: 1
+  defp journaled(:none, state), do: {:noreply, begun(state)}
 
-  defp stamp({:outcomes, to, messages}, {round, seq}) do
-    Enum.reduce(messages, {%{round | complete: to}, seq}, fn message, {round, seq} ->
-      message(message, round, seq + 1)
-    end)
+  # Whoever began without that is not to lose what came since.
+  defp journaled({:create, tick}, %{journal: journal} = state),
+    do: {:noreply, %{state | journal: Journal.create(journal, min(state.complete || tick, tick))}}
+
+  # Nobody waits for a disk that is full.
+  defp journaled({:not_created, sentence}, state) do
+    Logger.error("messages cannot be written to the event log: #{sentence}")
+    {:noreply, answer_beginning(state, {:ok, state.complete})}
   end
 
-  defp stamp({:post, from, message}, {round, seq}) do
-    {round, seq} = message(message, round, seq + 1)
-    {%{round | replies: [{from, {:ok, seq}} | round.replies]}, seq}
+  defp journaled({:found, %{from: from, floor: floor, last: last}}, state) do
+    {told, _} = Store.last(state.store)
+    if told == 0, do: Store.set(state.store, :floor, floor)
+    seq = Enum.max([told, last, state.seq])
+    state = %{state | seq: seq, complete: max(state.complete || from, from)}
+    {:noreply, %{state | journal: Journal.read(state.journal, told)}}
   end
 
-  defp stamp({:revoke, from, key, until}, {round, seq}) do
-    seq = seq + 1
-    round = %{round | revoked: [{key, now_s(), until} | round.revoked], waiting: round.waiting + 1}
-    {%{round | replies: [{from, {:ok, seq}} | round.replies]}, seq}
+  defp journaled({:entries, entries, more?}, state) do
+    case fill(entries, state) do
+      {:ok, state} ->
+        {:noreply, if(more?, do: state, else: state |> ready() |> begun() |> flush())}
+
+      {:error, refusal} ->
+        journaled({:failed, refusal}, state)
+    end
   end
 
-  defp message(message, round, seq) do
-    message = Map.put(message, :seq, seq)
-    {%{round | messages: [message | round.messages], waiting: round.waiting + 1}, seq}
+  defp journaled(:written, state), do: {:noreply, begun(%{state | complete: state.round.complete})}
+
+  defp journaled(:committed, %{round: round} = state) do
+    keeper = Keeper.logged(state.keeper, round.entries, round.at)
+    if state.failing, do: Logger.warning("messages are written to the event log again")
+    state = %{state | round: nil, failing: false, keeper: keeper}
+    # If it wrote nothing, who began did not wait for it.
+    safe? = round.entries != [] or round.epoch == state.epoch
+    round = if safe?, do: round, else: %{round | complete: state.complete}
+    {:noreply, round |> told(state) |> pruned(round.cut) |> begun() |> flush()}
   end
 
-  # From here on it is told.
-  defp done(round, state) do
-    bytes = Store.put(state.store, round.messages, round.revoked, round.last, round.complete, round.at)
-    Attached.tell(state.attached, round.messages)
-    for {from, reply} <- round.replies, do: GenServer.reply(from, reply)
+  # Nothing of it was written: who waits is told so, and outcomes wait for the next round.
+  defp journaled({:refused, sentence}, %{round: round} = state) do
+    if not state.failing, do: Logger.error("messages cannot be written to the event log: #{sentence}")
+    for from <- Round.callers(round), do: GenServer.reply(from, {:error, {:log_behind, sentence}})
+    Process.send_after(self(), :try, @refusing_ms)
+
+    outcomes =
+      if round.epoch == state.epoch, do: Enum.filter(round.items, &match?({:outcomes, _, _}, &1)), else: []
+
+    again = outcomes |> Enum.map(&Round.count/1) |> Enum.sum()
 
     state = %{
       state
-      | messages: state.messages + length(round.messages),
-        bytes: state.bytes + bytes,
-        waiting: state.waiting - round.waiting
+      | queue: state.queue ++ Enum.reverse(outcomes),
+        waiting: state.waiting - round.waiting + again
     }
 
-    round.messages |> Enum.map(& &1.box) |> Enum.uniq() |> Enum.reduce(state, &trim/2) |> within() |> later()
+    {:noreply, begun(%{state | round: nil, seq: round.first, refusing: sentence, failing: true})}
   end
 
-  defp trim({:topic, _} = box, %{limits: limits} = state),
-    do: trim(box, limits.topic_messages, limits.topic_bytes, state)
+  defp journaled({:closed, refusal}, state), do: {:noreply, answer_beginning(state, {:error, refusal})}
 
-  defp trim({:player, player} = box, %{limits: limits} = state) do
-    Store.trim(state.store, {:answers, player}, limits.answers, 0, now_s())
-    trim(box, limits.player_messages, limits.player_bytes, state)
+  defp journaled({:failed, {reason, sentence} = refusal}, state) do
+    Logger.error("messages cannot be gone on with in the event log (#{reason}): #{sentence}")
+
+    if Journal.ready?(state.journal) and state.have != nil do
+      {:stop, {:shutdown, {:mail, reason, sentence}}, state}
+    else
+      # Who begins says so; it may be put right meanwhile.
+      Process.send_after(self(), {:journal, :probe}, @refusing_ms)
+      {:noreply, answer_beginning(%{state | journal: Journal.fail(state.journal)}, {:error, refusal})}
+    end
   end
 
-  defp trim(box, most, bytes, state) do
-    {removed, freed} = Store.trim(state.store, box, most, bytes, now_s())
-    dropped(state, removed, freed)
+  defp pruned(state, nil), do: state
+
+  defp pruned(state, cut),
+    do: %{state | keeper: Keeper.cut(state.keeper, cut), journal: Journal.prune(state.journal)}
+
+  # What the tables lack.
+  defp fill(entries, state) do
+    Enum.reduce_while(entries, {:ok, state}, fn {seq, bytes}, {:ok, state} ->
+      case Record.decode(bytes) do
+        {:ok, %{at: at} = entry} ->
+          state = %{state | keeper: Keeper.logged(state.keeper, [{seq, byte_size(bytes)}], at)}
+          complete = max(state.complete, entry.complete || 0)
+
+          round =
+            struct!(Round,
+              messages: entry.messages,
+              revoked: entry.revoked,
+              last: seq,
+              complete: complete,
+              at: at
+            )
+
+          {:cont, {:ok, told(round, %{state | seq: max(seq, state.seq)})}}
+
+        {:error, :newer} ->
+          {:halt,
+           {:error, {:newer_version, "a newer release wrote entry #{seq} of the messages: use that one"}}}
+
+        {:error, :garbage} ->
+          {:halt,
+           {:error,
+            {:corrupt, "entry #{seq} of the messages cannot be read: put events.db back from a backup"}}}
+      end
+    end)
   end
 
-  defp within(%{bytes: bytes, limits: %{bytes: most}} = state) when bytes <= most, do: state
+  defp ready(%{have: have} = state) when have != nil, do: state
+  defp ready(state), do: retell(%{state | have: state.complete})
 
-  defp within(%{bytes: bytes, limits: %{bytes: most}} = state) do
-    {removed, freed, _} = Store.expire(state.store, fn _, freed -> bytes - freed > most end, now_s())
-    dropped(state, removed, freed)
+  # Who begins knows all that is safe: nothing is under way of which it could turn out to be.
+  defp begun(%{beginning: []} = state), do: state
+
+  defp begun(%{journal: journal} = state) do
+    if journal == nil or (Journal.ready?(journal) and not Journal.open?(journal)),
+      do: answer_beginning(%{state | have: state.complete}, {:ok, state.complete}),
+      else: state
   end
 
-  defp dropped(state, n, bytes),
-    do: %{state | messages: state.messages - n, bytes: state.bytes - bytes, dropped: state.dropped + n}
+  defp answer_beginning(state, answer) do
+    for from <- state.beginning, do: GenServer.reply(from, answer)
+    %{state | beginning: []}
+  end
+
+  defp retell(%{server: nil} = state), do: state
+
+  defp retell(state) do
+    send(state.server, {:retell, state.have || 0})
+    %{state | retelling: true}
+  end
+
+  defp add(state, item),
+    do: %{state | queue: [item | state.queue], waiting: state.waiting + Round.count(item)}
+
+  defp flush(%{round: nil, refusing: nil, journal: journal} = state) do
+    {ready, syncs} =
+      Enum.split_with(state.syncs, fn {tick, _} -> state.have != nil and tick <= state.have end)
+
+    if (state.queue == [] and ready == []) or (journal != nil and not Journal.ready?(journal)) do
+      state
+    else
+      {round, queue} = Round.next(state.queue, state.seq, state.complete, state.have, now_s())
+      # Whatever they wait for is in it, or in a later one.
+      {ready, syncs} = if queue == [], do: {ready, syncs}, else: {[], state.syncs}
+      round = %{round | syncs: ready, epoch: state.epoch}
+      write(round, %{state | queue: queue, syncs: syncs, seq: round.last})
+    end
+  end
+
+  defp flush(state), do: state
+
+  defp write(round, %{journal: nil} = state), do: told(round, state)
+
+  defp write(round, state) do
+    entries = Record.encode(round.messages, round.revoked, round.complete, round.at)
+    # A restart is not to come before what is told.
+    reached = if round.complete != state.complete or round.syncs != [], do: round.complete
+    sizes = for {seq, bytes} <- entries, do: {seq, byte_size(bytes)}
+    journal = Journal.commit(state.journal, entries, round.cut, reached)
+    %{state | round: %{round | entries: sizes}, journal: journal}
+  end
+
+  # From here on it is told.
+  defp told(round, state) do
+    keeper = Keeper.put(state.keeper, round)
+    Attached.tell(state.attached, round.messages)
+    for {from, reply} <- round.replies, do: GenServer.reply(from, reply)
+    for {_, from} <- round.syncs, do: GenServer.reply(from, :ok)
+    later(%{state | keeper: keeper, complete: round.complete, waiting: state.waiting - round.waiting})
+  end
 
   defp later(%{retelling: :later, waiting: waiting} = state) when waiting < div(@most_waiting, 2),
     do: retell(state)
 
   defp later(state), do: state
+
+  # What the log has and nobody needs.
+  defp cut(%{round: nil, refusing: nil, journal: journal} = state) when journal != nil do
+    with true <- Journal.ready?(journal),
+         cut when cut != nil <- Keeper.due(state.keeper) do
+      revocations = Store.revocations(state.store, cut)
+      round = Round.cut(revocations, cut, state.seq, state.complete, now_s())
+      write(%{round | epoch: state.epoch}, %{state | seq: round.last})
+    else
+      _ -> state
+    end
+  end
+
+  defp cut(state), do: state
 
   defp now_s, do: System.os_time(:second)
 end

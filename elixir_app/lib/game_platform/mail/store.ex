@@ -9,7 +9,7 @@ defmodule GamePlatform.Mail.Store do
   #   index     {:last, seq, complete}                  what is told, and the tick up to which outcomes are
   #             {{:box, box}, count, bytes, floor, at}  up to `floor` messages are gone, the last of them at `at`
   #             {:floor, seq}                           the floor of boxes that are not in the index
-  #             {{:answer, player, id}, tick, seq}, {{:revoked, key}, at, until}, {:tick, tick}, {:server, pid}
+  #             {{:answer, player, id}, tick, seq}, {{:revoked, key}, at, until, seq}, {:tick, tick}, {:server, pid}
   #
   # Who reads takes `last` first, the messages up to it next, and the floors last: what has been removed
   # meanwhile shows in a floor, which is raised before anything is removed.
@@ -18,6 +18,9 @@ defmodule GamePlatform.Mail.Store do
   # What a message takes beside its own bytes, about.
   @overhead 256
   @slice 2_000
+  # What one mark of the log may have is a little more.
+  @most_marked 60_000
+  @most_marked_bytes 24 * 1_048_576
 
   @type box :: {:topic, String.t()} | {:player, String.t()}
   @type message :: %{seq: pos_integer, tick: non_neg_integer, event: String.t(), json: String.t()}
@@ -137,27 +140,76 @@ defmodule GamePlatform.Mail.Store do
   @spec revoked(t, binary, integer) :: {integer, integer} | nil
   def revoked(store, key, now) do
     case :ets.lookup(store.index, {:revoked, key}) do
-      [{_, at, until}] when until >= now -> {at, until}
+      [{_, at, until, _}] when until >= now -> {at, until}
       _ -> nil
     end
   end
 
-  @doc "The revocations that hold at `now`, as `{key, at, until}`; the others are forgotten."
-  @spec revocations(t, integer) :: [{binary, integer, integer}]
-  def revocations(%{index: index}, now) do
-    :ets.select_delete(index, [{{{:revoked, :_}, :_, :"$1"}, [{:<, :"$1", now}], [true]}])
-    :ets.select(index, [{{{:revoked, :"$1"}, :"$2", :"$3"}, [], [{{:"$1", :"$2", :"$3"}}]}])
+  @doc "Forgets what is not revoked any more."
+  @spec unrevoke(t, integer) :: non_neg_integer
+  def unrevoke(%{index: index}, now),
+    do: :ets.select_delete(index, [{{{:revoked, :_}, :_, :"$1", :_}, [{:<, :"$1", now}], [true]}])
+
+  @doc "What was revoked with a number up to `seq`, as `{key, at, until}`."
+  @spec revocations(t, non_neg_integer) :: [{binary, integer, integer}]
+  def revocations(%{index: index}, seq) do
+    row = {{:revoked, :"$1"}, :"$2", :"$3", :"$4"}
+    :ets.select(index, [{row, [{:"=<", :"$4", seq}], [{{:"$1", :"$2", :"$3"}}]}])
   end
+
+  @doc "Remembers entries of the log, `{seq, bytes}`, which were written at that second."
+  @spec logged(t, [{pos_integer, pos_integer}], integer) :: true
+  def logged(store, entries, at),
+    do: :ets.insert(store.messages, for({seq, bytes} <- entries, do: {{:log, seq, 0}, bytes, at}))
+
+  @doc """
+  The last of the oldest entries that may go, which one mark can have: those that are older than `until`, and as many as
+  make up `bytes`. Nil if there are none; the newest entry is none of them.
+  """
+  @spec cut(t, integer, integer) :: pos_integer | nil
+  def cut(store, until, bytes), do: cut(store.messages, next_log(store.messages, 0), until, bytes, 0, 0, nil)
+
+  defp cut(_, nil, _, _, _, _, cut), do: cut
+  defp cut(_, _, _, _, n, sum, cut) when n >= @most_marked or sum >= @most_marked_bytes, do: cut
+
+  defp cut(table, {seq, size, at}, until, bytes, n, sum, cut) do
+    next = next_log(table, seq)
+
+    if next != nil and (at < until or sum < bytes),
+      do: cut(table, next, until, bytes, n + 1, sum + size, seq),
+      else: cut
+  end
+
+  defp next_log(table, seq) do
+    with {:log, next, _} = key <- :ets.next(table, {:log, seq, 0}),
+         [{_, bytes, at}] <- :ets.lookup(table, key),
+         do: {next, bytes, at},
+         else: (_ -> nil)
+  end
+
+  @doc "Entries up to `seq` are not in the log any more. Returns how many bytes they had."
+  @spec unlogged(t, pos_integer) :: non_neg_integer
+  def unlogged(%{messages: messages}, seq) do
+    [row, guards] = [{{:log, :"$1", :_}, :"$2", :_}, [{:"=<", :"$1", seq}]]
+    bytes = messages |> :ets.select([{row, guards, [:"$2"]}]) |> Enum.sum()
+    :ets.select_delete(messages, [{row, guards, [true]}])
+    bytes
+  end
+
+  @doc "The bytes of all entries that are remembered."
+  @spec log_bytes(t) :: non_neg_integer
+  def log_bytes(%{messages: messages}),
+    do: messages |> :ets.select([{{{:log, :_, :_}, :"$1", :_}, [], [:"$1"]}]) |> Enum.sum()
 
   @doc """
   Takes in what is to be told, in order, at the second `at`, and says that it is told. Messages are
-  `%{seq:, tick:, box:, event:, id:, json:}`, `id` that of the action of an outcome; `revoked` is `{key, at, until}`.
+  `%{seq:, tick:, box:, event:, id:, json:}`, `id` that of the action of an outcome; `revoked` is `{seq, key, at, until}`.
   Returns how many bytes there are more.
   """
   @spec put(t, [map], [tuple], non_neg_integer, non_neg_integer | nil, integer) :: integer
   def put(store, messages, revoked, last, complete, at) do
     :ets.insert(store.messages, Enum.flat_map(messages, &rows(&1, at)))
-    for {key, at, until} <- revoked, do: :ets.insert(store.index, {{:revoked, key}, at, until})
+    :ets.insert(store.index, for({seq, key, at, until} <- revoked, do: {{:revoked, key}, at, until, seq}))
     known = for %{id: id, box: {:player, player}} = m when id != nil <- messages, do: {player, id, m}
     :ets.insert(store.index, for({player, id, m} <- known, do: {{:answer, player, id}, m.tick, m.seq}))
     boxes = messages |> Enum.map(&{&1.box, size(&1)}) |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))

@@ -67,7 +67,7 @@ defmodule GamePlatform.Persistence.History do
   def worlds(dir, opts, fun) do
     with {:ok, history} <- connect(dir, nil, opts) do
       try do
-        with {:ok, ids} <- call(history, :worlds), do: each(ids, history, fun, [])
+        with {:ok, ids} <- ids(history), do: each(ids, history, fun, [])
       after
         close(history)
       end
@@ -91,16 +91,36 @@ defmodule GamePlatform.Persistence.History do
   end
 
   defp info(%{id: id, dir: dir} = history) do
-    case call(history, {:world, id}) do
-      {:error, {:event_log, %{reason: :unknown_world}}} ->
-        with {:ok, known} <- call(history, :worlds) do
+    with {:ok, %{meta: meta} = info} <- call(history, {:world, id}),
+         false <- Meta.mail?(meta) do
+      {:ok, info}
+    else
+      {:error, {:event_log, %{reason: reason}}} = error when reason != :unknown_world ->
+        error
+
+      _ ->
+        with {:ok, known} <- ids(history) do
           has = if known == [], do: "none", else: Enum.join(known, ", ")
           hint = "#{dir} has no world #{inspect(id)}: those that it has are #{has}"
           {:error, {:unknown_world, %{dir: dir, world: id, known: known, hint: hint}}}
         end
+    end
+  end
 
-      answer ->
-        answer
+  # The log has messages to clients as well, as a world beside each.
+  defp ids(history) do
+    with {:ok, ids} <- call(history, :worlds) do
+      ids
+      |> Enum.reduce_while([], fn id, found ->
+        case call(history, {:world, id}) do
+          {:ok, %{meta: meta}} -> {:cont, if(Meta.mail?(meta), do: found, else: [id | found])}
+          error -> {:halt, error}
+        end
+      end)
+      |> case do
+        found when is_list(found) -> {:ok, Enum.reverse(found)}
+        error -> error
+      end
     end
   end
 

@@ -11,6 +11,8 @@ defmodule GamePlatform.Persistence.Link do
   @up_ms 10_000
   @ping_ms 100
   @step_ms 50
+  # Who writes to one log.
+  @parts [:log, :mail]
 
   @typedoc """
     * `dir`: the absolute path of the data directory
@@ -48,7 +50,7 @@ defmodule GamePlatform.Persistence.Link do
   end
 
   @doc """
-  From now on the calling process, in place of another one, is told of the link of that name:
+  From now on the calling process, in place of another one of its `part`, is told of the link of that name:
 
     * `{:link, :up, pid}`: `pid` is the process of `gp_link` that takes requests, and has the log open. It is told so in
       any case, if the link is up already, and may be told again: a run may end before it is known to be up, and then no
@@ -58,10 +60,10 @@ defmodule GamePlatform.Persistence.Link do
 
   Returns the process of `gp_link`, if it is known by now, or nil.
   """
-  @spec subscribe(GenServer.name()) :: pid | nil
-  def subscribe(name) do
+  @spec subscribe(GenServer.name(), :log | :mail) :: pid | nil
+  def subscribe(name, part \\ :log) when part in @parts do
     # Read once in each beat, so that no run misses it.
-    :persistent_term.put({__MODULE__, name}, self())
+    :persistent_term.put({__MODULE__, name, part}, self())
 
     case NativeNode.info(name) do
       %{state: :up, up: %{pid: pid}} -> pid
@@ -187,12 +189,12 @@ defmodule GamePlatform.Persistence.Link do
     case GenServer.call(pid, {:open, config.dir, options}, :infinity) do
       {:ok, %{version: _}} ->
         up = %{pid: pid, beat: :atomics.new(1, []), name: config.name, subscriber: config.subscriber}
-        told = tell(up, nil, {:link, :up, pid})
+        told = tell(up, [], {:link, :up, pid})
         spawn(fn -> beat(up, told) end)
         {:ok, up}
 
       {:error, {reason, sentence} = refusal} when is_atom(reason) and is_binary(sentence) ->
-        tell(config, nil, {:link, :refused, refusal})
+        tell(config, [], {:link, :refused, refusal})
         {:error, sentence}
 
       other ->
@@ -200,11 +202,19 @@ defmodule GamePlatform.Persistence.Link do
     end
   end
 
-  # Returns whom it told, unless that was `told` before.
-  defp tell(%{name: name, subscriber: subscriber}, told, message) do
-    subscriber = if name, do: :persistent_term.get({__MODULE__, name}, subscriber), else: subscriber
-    if subscriber not in [nil, told], do: send(subscriber, message)
-    subscriber
+  # Returns whom it has told, those of `told` before.
+  defp tell(config, told, message) do
+    subscribers = subscribers(config)
+    for pid <- subscribers, pid not in told, do: send(pid, message)
+    subscribers
+  end
+
+  @doc false
+  def subscribers(%{name: name, subscriber: subscriber}) do
+    given =
+      if name, do: for(part <- @parts, do: :persistent_term.get({__MODULE__, name, part}, nil)), else: []
+
+    Enum.filter([subscriber | given], & &1)
   end
 
   # It has nothing to say by itself, so somebody asks it all the time whether it still answers.
@@ -222,5 +232,5 @@ defmodule GamePlatform.Persistence.Link do
   def progress(%{beat: beat}), do: :atomics.get(beat, 1)
 
   @impl NativeNode
-  def handle_down(up, _reason), do: tell(up, nil, {:link, :down})
+  def handle_down(up, _reason), do: tell(up, [], {:link, :down})
 end

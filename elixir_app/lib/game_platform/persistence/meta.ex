@@ -34,6 +34,33 @@ defmodule GamePlatform.Persistence.Meta do
 
   defp bad(reason, hint), do: {:error, {:event_log, %{reason: reason, hint: hint}}}
 
+  @doc "The id under which the log has the messages of a world."
+  @spec mail(String.t()) :: String.t()
+  def mail(id), do: id <> "-mail"
+
+  @doc "Of messages, which are told of what happens after the tick `from`."
+  @spec encode_mail(non_neg_integer) :: binary
+  def encode_mail(from), do: JSON.encode!(%{kind: "mail", version: @version, from: from})
+
+  @spec decode_mail(binary) :: {:ok, from :: non_neg_integer} | {:error, {atom, String.t()}}
+  def decode_mail(bytes) do
+    case JSON.decode(bytes) do
+      {:ok, %{"kind" => "mail", "version" => @version, "from" => from}} when is_integer(from) and from >= 0 ->
+        {:ok, from}
+
+      {:ok, %{"kind" => "mail", "version" => version}} when is_integer(version) and version > @version ->
+        {:error, {:newer_version, "a newer release wrote the messages of this world: use that one"}}
+
+      _ ->
+        {:error,
+         {:corrupt, "what the log says of the messages cannot be read: put events.db back from a backup"}}
+    end
+  end
+
+  @doc "Whether that is of messages, and not of a world."
+  @spec mail?(binary) :: boolean
+  def mail?(bytes), do: match?({:ok, %{"kind" => "mail"}}, JSON.decode(bytes))
+
   @doc "Whether the options that were chosen are those of the world; a ruleset that has changed meanwhile is told of."
   @spec agrees(t, map, map) :: :ok | {:error, {:another_world, map}}
   def agrees(meta, options, %{given: given, dir: dir}) do

@@ -6,7 +6,7 @@ defmodule GamePlatform.Persistence.Recovery do
 
   require Logger
 
-  alias GamePlatform.{Compute, Config, NativeNode, Telemetry}
+  alias GamePlatform.{Compute, Config, Mail, NativeNode, Telemetry}
   alias GamePlatform.Compute.{Ruleset, WorldProcess}
   alias GamePlatform.Persistence.{Link, Log, Meta, Snapshots}
 
@@ -20,13 +20,15 @@ defmodule GamePlatform.Persistence.Recovery do
 
   @doc """
   `options` are those of the world, `data` has `:log` and `:link`, names of processes; `:dir`, `:world`, `:durability`;
-  `:given`, the names of the options that were chosen, which have to agree with the world that is there.
+  `:given`, the names of the options that were chosen, which have to agree with the world that is there; `:mail`, the
+  instance whose clients are told of outcomes. `told` is the tick up to which they are; nil if that is not known.
   """
   @spec open(map, map) ::
           {:ok, Compute.world(), recovered :: boolean, told :: non_neg_integer | nil} | {:error, term}
   def open(options, data) do
     # If the log's process ends meanwhile, the world ends as well, and is brought back again.
     with {:ok, log, epoch} <- begin(data, now_ms() + @link_ms),
+         {:ok, told} <- begin_mail(data, now_ms() + @link_ms),
          {:ok, info, new?} <- info(options, data),
          {:ok, meta} <- Meta.decode(info.meta),
          :ok <- Meta.agrees(meta, options, data),
@@ -35,10 +37,12 @@ defmodule GamePlatform.Persistence.Recovery do
          {:ok, world, from} <- base(options, info, data, {:newest, meta}),
          # One that could not be read may be readable the next time, and knows nothing of what is done now.
          :ok <- Snapshots.set_aside(data.dir, data.world, from),
+         # What has been told of has been seen.
+         info = %{info | reached: max(info.reached, told || 0)},
          {:ok, kept} <- go_on(world, from, info, data) do
       :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, info.last_seq, kept, data.durability)
       if kept != [], do: execute(world, info.last_seq, data, @kept_ticks)
-      {:ok, world, not new?, nil}
+      {:ok, world, not new?, told}
     end
   end
 
@@ -62,6 +66,23 @@ defmodule GamePlatform.Persistence.Recovery do
         error
     end
   end
+
+  defp begin_mail(%{mail: game} = data, deadline) when game != nil do
+    case Mail.begin(game) do
+      {:error, :not_running} ->
+        if now_ms() < deadline do
+          Process.sleep(@step_ms)
+          begin_mail(data, deadline)
+        else
+          unanswered(data, "the process of the messages does not run: see the log above")
+        end
+
+      answer ->
+        told(answer, data)
+    end
+  end
+
+  defp begin_mail(_, _), do: {:ok, nil}
 
   # One that cannot be started at all is not waited for.
   defp startable(data) do

@@ -7,6 +7,8 @@ defmodule GamePlatform.Persistence.Supervisor do
 
   # The world of an instance.
   @world "main"
+  # What the log has of messages, at most, and never more than a quarter of it.
+  @mail_bytes 256 * 1_048_576
 
   @doc """
   What an instance of these options needs: children that come before the world, what the world's server is to know, and
@@ -40,7 +42,8 @@ defmodule GamePlatform.Persistence.Supervisor do
       dir: dir,
       world: @world,
       durability: options.durability,
-      given: options.given
+      given: options.given,
+      mail: name
     }
 
     snapshots = %{
@@ -53,5 +56,14 @@ defmodule GamePlatform.Persistence.Supervisor do
     }
 
     {[data], keeper, [{Snapshotter, {snapshotter, snapshots}}]}
+  end
+
+  @doc "What messages to clients are kept with: nothing, or the link and the world they belong to, and their share of the log."
+  @spec mail(map, GenServer.name()) :: map
+  def mail(%{data_dir: nil}, _), do: %{}
+
+  def mail(%{log_max_bytes: most} = options, link) do
+    share = if most > 0, do: [log_bytes: min(@mail_bytes, div(most, 4))], else: [log_bytes: @mail_bytes]
+    %{link: link, world: @world, limits: Keyword.merge(share, options[:mail] || [])}
   end
 end
