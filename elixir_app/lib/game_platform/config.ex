@@ -155,6 +155,34 @@ defmodule GamePlatform.Config do
       env: "MAILBOX_S",
       doc: "seconds that a message waits for a client that is away"
     ],
+    session_s: [
+      type: {:integer, 30, 86_400},
+      default: 300,
+      env: "SESSION_S",
+      doc: "seconds that a device may not be heard of before its messages are not kept for it any more"
+    ],
+    token_s: [
+      type: {:integer, 60, 2_592_000},
+      default: 3_600,
+      env: "TOKEN_S",
+      doc: "seconds that a token is valid which a client has got here"
+    ],
+    guests: [
+      type: {:in, [true, false]},
+      default: true,
+      env: "GUESTS",
+      doc: "whether who has no token may connect over HTTP, as a guest who is given one"
+    ],
+    connect_rate: [
+      type: {:integer, 1, 100_000},
+      default: 20,
+      doc: "how often a second one address may connect over HTTP"
+    ],
+    connect_burst: [
+      type: {:integer, 1, 1_000_000},
+      default: 100,
+      doc: "how often one address may connect at once, after a pause"
+    ],
     log_format: [
       type: {:in, [:pretty, :json]},
       default: :pretty,
@@ -167,14 +195,16 @@ defmodule GamePlatform.Config do
     world: [:seed, :frequency, :backend, :worker, :threads, :ruleset, :name, :cells, :max_bytes],
     server:
       [:seed, :frequency, :backend, :worker, :threads, :ruleset, :max_bytes, :ups] ++
-        [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability, :mailbox_s],
+        [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability, :mailbox_s, :session_s],
     restore: [:backend, :worker, :threads, :name, :max_bytes],
     ping: [:worker, :timeout_ms],
     diff: [],
     keyframe: [:chunks],
     picture: [:size, :longitude, :latitude],
     call: [:timeout_ms],
-    edge: [:port, :bind, :jwt_secret, :jwt_issuer, :cors_origins, :hz],
+    edge:
+      [:port, :bind, :jwt_secret, :jwt_issuer, :cors_origins, :hz] ++
+        [:token_s, :guests, :connect_rate, :connect_burst],
     admin: [:admin_port, :bind],
     log: [:log_format]
   }

@@ -18,6 +18,7 @@ defmodule GamePlatform.Instance do
   #         │   ├── Snapshotter    writes snapshots, and one at the end    if there is a directory for them
   #         │   ├── Players        brings players into the world
   #         │   └── Publisher      tells clients what changes           if there are clients
+  #         ├── name.Sessions      a process for each player that clients are heard of
   #         ├── name.Transport     sockets of clients                   if asked for
   #         └── Admin              health and metrics                   if asked for
   #
@@ -27,10 +28,9 @@ defmodule GamePlatform.Instance do
 
   alias GamePlatform.Game.Factory.RulesetWatcher
   alias GamePlatform.Game.Simulation.WorldServer
-  alias GamePlatform.Mail
+  alias GamePlatform.{Mail, Sessions, Transport}
   alias GamePlatform.Multiplayer.{Players, Publisher, Rates}
   alias GamePlatform.Persistence.Supervisor, as: Persistence
-  alias GamePlatform.Transport
   alias GamePlatformWeb.Admin
   alias GamePlatformWeb.Admin.Sources
   alias GamePlatformWeb.UserSocket
@@ -56,6 +56,8 @@ defmodule GamePlatform.Instance do
     Rates.new_table(rates(name))
     # So is what they are told.
     Mail.new_tables(name)
+    Sessions.Settings.new_tables(name)
+    sessions = {Sessions.Supervisor, {name, Sessions.Settings.options(name, options, edge, @topic)}}
     {data, keeper, snapshotter} = Persistence.children(name, options, via(name, :world_server))
     own = %{devices: devices(name), data: keeper, mail: name}
     world = options |> Map.drop([:edge, :admin]) |> Map.merge(own)
@@ -69,7 +71,7 @@ defmodule GamePlatform.Instance do
       RulesetWatcher.child_specs(options.ruleset) ++
         data ++
         [{Mail, {via(name, :mail), mail(name, options)}}] ++
-        [subtree(:world, world, :rest_for_one)] ++
+        [subtree(:world, world, :rest_for_one), sessions] ++
         transport(name, edge) ++ admin(name, admin, edge)
 
     Supervisor.init(

@@ -36,15 +36,19 @@ defmodule GamePlatform.Presence do
 
   @doc "Changes the meta of a channel; a function gets the present one."
   @spec update(Socket.t(), key, map | (map -> map)) :: {:ok, String.t()} | {:error, :not_tracked}
-  def update(%Socket{endpoint: endpoint, channel_pid: pid, topic: topic} = socket, key, change)
-      when is_function(change, 1) do
+  def update(%Socket{endpoint: endpoint, channel_pid: pid, topic: topic}, key, change),
+    do: update(endpoint, pid, topic, key, change)
+
+  @doc "Changes the meta of any process."
+  @spec update(atom, pid, String.t(), key, map | (map -> map)) :: {:ok, String.t()} | {:error, :not_tracked}
+  def update(endpoint, pid, topic, key, change) when is_function(change, 1) do
     case PresenceServer.lookup(endpoint, pid, topic, key) do
       nil -> {:error, :not_tracked}
-      meta -> update(socket, key, change.(meta))
+      meta -> update(endpoint, pid, topic, key, change.(meta))
     end
   end
 
-  def update(%Socket{endpoint: endpoint, channel_pid: pid, topic: topic}, key, %{} = meta),
+  def update(endpoint, pid, topic, key, %{} = meta),
     do: PresenceServer.call(endpoint, {:update, pid, topic, key, sendable!(key, meta)})
 
   # Else it would be the channels of everybody who comes later that raise.
@@ -56,7 +60,15 @@ defmodule GamePlatform.Presence do
   @doc "Ends the tracking of a channel."
   @spec untrack(Socket.t(), key) :: :ok
   def untrack(%Socket{} = socket, key),
-    do: PresenceServer.call(socket.endpoint, {:untrack, socket.channel_pid, socket.topic, key})
+    do: untrack(socket.endpoint, socket.channel_pid, socket.topic, key)
+
+  @doc "Ends the tracking of any process."
+  @spec untrack(atom, pid, String.t(), key) :: :ok
+  def untrack(endpoint, pid, topic, key), do: PresenceServer.call(endpoint, {:untrack, pid, topic, key})
+
+  @doc "Whether a process is tracked under a key, read from memory."
+  @spec tracked?(atom, pid, String.t(), key) :: boolean
+  def tracked?(endpoint, pid, topic, key), do: PresenceServer.lookup(endpoint, pid, topic, key) != nil
 
   @doc "Everyone in the topic of a channel."
   @spec list(Socket.t()) :: presences

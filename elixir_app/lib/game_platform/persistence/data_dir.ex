@@ -5,6 +5,7 @@ defmodule GamePlatform.Persistence.DataDir do
   #     version       which form the directory has
   #     lock          the VM that uses it
   #     events.db     the event log; also events.db-wal, events.db-shm and link.lock
+  #     secret        what tokens of sessions are signed with, unless one is given
   #     worlds/ID     the snapshots of a world
   #
   # Nothing is changed in a directory that another one uses, that a newer release wrote, or that holds anything else.
@@ -13,7 +14,7 @@ defmodule GamePlatform.Persistence.DataDir do
   alias GamePlatform.Persistence.Files
 
   @version 1
-  @ours ~w(version lock link.lock events.db events.db-wal events.db-shm worlds)
+  @ours ~w(version lock secret link.lock events.db events.db-wal events.db-shm worlds)
   # What may be in a directory that is used for the first time: what an open that was cut short leaves, and what file
   # systems have.
   @new ~w(lock version.tmp lost+found)
@@ -33,6 +34,7 @@ defmodule GamePlatform.Persistence.DataDir do
           | :newer_version
           | :bad_version
           | :no_version
+          | :bad_secret
           | :holds_other_files
           | :not_a_directory
           | :no_such_directory
@@ -109,6 +111,10 @@ defmodule GamePlatform.Persistence.DataDir do
   @doc "Where the event log is."
   @spec log(t) :: Path.t()
   def log(%__MODULE__{path: path}), do: Path.join(path, "events.db")
+
+  @doc "The error of one who uses a directory that is open."
+  @spec refused(Path.t(), reason, keyword) :: {:error, error}
+  def refused(dir, reason, details \\ []), do: error(%__MODULE__{dir: dir, path: dir}, reason, details)
 
   defp make(%{path: path} = data) do
     cond do
@@ -225,6 +231,7 @@ defmodule GamePlatform.Persistence.DataDir do
     do: "has version #{found}, and this release reads up to #{known}"
 
   defp what(:bad_version, %{found: found}), do: "has the version #{inspect(found)}, which is none"
+  defp what(:bad_secret, %{found: found}), do: "has a file `secret` of #{found} bytes, which is none"
   defp what(:no_version, _), do: "has no file `version`"
 
   defp what(:holds_other_files, %{found: found}) do
@@ -243,6 +250,7 @@ defmodule GamePlatform.Persistence.DataDir do
   defp hint(:newer_version, _), do: "use the release that wrote it, #{@choose}"
   defp hint(:bad_version, _), do: "restore the file `version` from a backup, #{@choose}"
   defp hint(:no_version, _), do: "if it is a data directory, restore that file from a backup, #{@choose}"
+  defp hint(:bad_secret, _), do: "restore it from a backup, or remove it, which ends all sessions"
   defp hint(:holds_other_files, _), do: "give an empty one, or one that does not exist, with --data-dir"
   defp hint(:not_a_directory, _), do: "remove the file of that name, #{@choose}"
   defp hint(:no_such_directory, _), do: "give one that a server has used, with --data-dir"

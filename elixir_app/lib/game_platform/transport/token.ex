@@ -154,6 +154,23 @@ defmodule GamePlatform.Transport.Token do
     ArgumentError -> nil
   end
 
+  @doc """
+  What is wrong with a token, for its bearer. Of a fault of the caller's own options it tells nothing.
+
+      iex> GamePlatform.Transport.Token.describe({:missing_claim, %{claim: "exp"}})
+      "the claim exp is missing"
+      iex> GamePlatform.Transport.Token.describe(:bad_signature)
+      "bad signature"
+  """
+  @spec describe(error) :: String.t()
+  def describe({:missing_claim, %{claim: claim}}), do: "the claim #{claim} is missing"
+
+  def describe({:invalid_claim, %{claim: claim, expected: expected}}),
+    do: "the claim #{claim} is not #{expected}"
+
+  def describe({reason, _}), do: describe(reason)
+  def describe(reason), do: reason |> Atom.to_string() |> String.replace("_", " ")
+
   defp split(token) when not is_binary(token), do: {:error, :malformed}
   defp split(token) when byte_size(token) > @max_bytes, do: {:error, :too_long}
 
