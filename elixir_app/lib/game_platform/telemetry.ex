@@ -16,6 +16,7 @@ defmodule GamePlatform.Telemetry do
   * `[:game_platform, :socket, :connect]`: a client was `:accepted` or `:refused`.
   * `[:game_platform, :channel, :join | :handle_in]`: a channel has answered a join (`what` is `:ok` or `:error`) or
     an event (`what` is its name).
+  * `[:game_platform, :api, :request]`: a request over HTTP was answered; `route` is as in the OpenAPI description.
 
   Durations are in native time units (`System.convert_time_unit/3`).
   """
@@ -32,7 +33,8 @@ defmodule GamePlatform.Telemetry do
     {[:native_node, :down], [:uptime], [:generation, :os_pid, :program, :reason]},
     {[:socket, :connect], [:count], [:handler, :result, :transport]},
     {[:channel, :join], [:duration], [:channel, :topic, :what]},
-    {[:channel, :handle_in], [:duration], [:channel, :topic, :what]}
+    {[:channel, :handle_in], [:duration], [:channel, :topic, :what]},
+    {[:api, :request], [:duration], [:method, :route, :status]}
   ]
 
   @doc "Each event with the keys of its measurements and of its metadata."
