@@ -31,9 +31,8 @@ defmodule GamePlatform.Instance do
   alias GamePlatform.{Mail, Sessions, Transport}
   alias GamePlatform.Multiplayer.{Players, Publisher, Rates}
   alias GamePlatform.Persistence.Supervisor, as: Persistence
-  alias GamePlatformWeb.Admin
+  alias GamePlatformWeb.{Admin, API, UserSocket}
   alias GamePlatformWeb.Admin.Sources
-  alias GamePlatformWeb.UserSocket
 
   @topic "world:main"
   # A keyframe, and some more.
@@ -117,6 +116,7 @@ defmodule GamePlatform.Instance do
     own = [
       name: transport(name),
       sockets: [{"/socket", UserSocket, %{game: name, jwt: jwt}}],
+      requests: {API.prefixes(), API, %{game: name}},
       port: edge.port,
       bind: edge.bind,
       origins: edge.cors_origins,

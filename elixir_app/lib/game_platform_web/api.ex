@@ -40,6 +40,10 @@ defmodule GamePlatformWeb.API do
   @spec session_limit() :: {pos_integer, pos_integer}
   def session_limit, do: @session_limit
 
+  @doc "The paths that requests are answered at, and below."
+  @spec prefixes() :: [String.t()]
+  defdelegate prefixes, to: Routes
+
   @doc """
   Answers a request to an instance. It never raises, and knows no atom that a client names.
 
