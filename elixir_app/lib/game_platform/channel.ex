@@ -18,8 +18,9 @@ defmodule GamePlatform.Channel do
         end
       end
 
-  A payload is a map, or `{:binary, bytes}`. A channel that raises ends, and its client joins again by itself; one
-  whose client goes away ends with `{:shutdown, :closed}`, one that the client leaves with `{:shutdown, :left}`.
+  A payload is a map, or `{:binary, bytes}`. A channel that raises ends, and its client joins again by itself, as it
+  does when a channel stops with `{:shutdown, :rejoin}`; one whose client goes away ends with `{:shutdown, :closed}`,
+  one that the client leaves with `{:shutdown, :left}`.
   """
 
   alias GamePlatform.{JSON, Socket, Transport}

@@ -143,6 +143,20 @@ defmodule GamePlatform.Sessions do
     end
   end
 
+  @doc false
+  # As `refresh/2`, for one whose token was looked at when its socket was opened: it is known to be of that device.
+  def renew(_, %{session_id: nil}), do: {:error, :no_session}
+
+  def renew(game, %{player: player, session_id: id, seq: seq}) do
+    with {:ok, config} <- Settings.fetch(game),
+         :own <- whose(game, id, player) do
+      Tokens.sign(game, config, player, id, seq || 0)
+    else
+      {:error, _} = error -> error
+      _ -> {:error, :revoked}
+    end
+  end
+
   @doc """
   Ends the device of a token, once all that its player has done is as safe as it will be: its session id is revoked,
   its sockets are closed, what waits for it ends. Tells the tick up to which everything is safe.

@@ -163,6 +163,16 @@ defmodule GamePlatform.Transport do
   def unsubscribe(name, topic), do: Registry.unregister(part(name, "PubSub"), topic)
 
   @doc """
+  Has a socket be closed at that time, in seconds since 1970, with the code 1008 and the reason `token_expired`; another
+  time given later counts instead. To be called in `c:GamePlatform.Socket.connect/3` or in a channel.
+  """
+  @spec expire(Socket.t(), non_neg_integer) :: :ok
+  def expire(%Socket{private: %{connection: connection}}, at_s) when is_integer(at_s) do
+    send(connection, {:expire, at_s})
+    :ok
+  end
+
+  @doc """
   How it is: `edge` (what `gp_edge` counts, or nil while it is down), `egress` (what waits to go there), `connections`,
   `channels`, and `requests` that are being answered.
   """

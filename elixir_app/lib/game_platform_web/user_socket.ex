@@ -2,44 +2,63 @@ defmodule GamePlatformWeb.UserSocket do
   @moduledoc """
   The socket of a world's clients: who may connect.
 
-  With a secret (`JWT_SECRET`), a client shows a token, signed with it (HS256): in the header `Authorization: Bearer`,
-  as the parameter `token`, or as the `authToken` of `phoenix.js` 1.8. It must have an `exp`; its `sub` is the player's
-  id. Without a secret everybody may connect, as a guest, and the server listens on the loopback interface only.
+  A client shows a token: in the header `Authorization: Bearer`, as the parameter `token`, or as the `authToken` of
+  `phoenix.js` 1.8. It is one that `POST /api/v1/connect` gave it, or that somebody else signed with `JWT_SECRET` (HS256;
+  it must have an `exp`; its `sub` is the player's id). When the token expires, the socket is closed with 1008
+  `token_expired`; the event `refresh` of `world:main` gives another one in time. Without `JWT_SECRET` a client may come
+  without a token, as a guest, and the server listens on the loopback interface only.
 
   A guest who shows the parameter `guest`, a secret of its own of 16 to 128 bytes, comes back as the same player;
   without it every connection is a new one.
+
+  The parameter `resume`, the last `seq` that the client has seen, has it get what came since then
+  (`GamePlatformWeb.WorldChannel`).
   """
 
   use GamePlatform.Socket
 
+  alias GamePlatform.{Sessions, Transport}
   alias GamePlatform.Transport.Token
 
   channel("world:*", GamePlatformWeb.WorldChannel)
+  channel("player:*", GamePlatformWeb.PlayerChannel)
+
+  @nobody %{player: nil, session_id: nil, expires_at: nil, seq: nil}
 
   @impl true
   def connect(params, socket, info) do
-    case socket.assigns[:jwt] do
-      nil ->
-        with {:ok, guest} <- guest(params), do: {:ok, assign(socket, :player, guest)}
+    with {:ok, socket} <- who(token(info.headers, params), params, socket),
+         do: {:ok, assign(socket, transport: info.transport, resume: params["resume"])}
+  end
 
-      %{secret: secret} = jwt ->
-        with {:ok, token} <- token(info.headers, params),
-             {:ok, claims} <- Token.verify(token, secret.(), issuer: jwt[:issuer]),
-             {:ok, player} <- if(sub = claims["sub"], do: {:ok, sub}, else: guest(params)) do
-          {:ok, assign(socket, :player, player)}
-        else
-          {:error, sentence} when is_binary(sentence) ->
-            {:error, sentence}
+  defp who({:error, :missing_token}, params, %{assigns: %{jwt: nil}} = socket) do
+    with {:ok, guest} <- guest(params), do: {:ok, known(socket, @nobody, guest)}
+  end
 
-          {:error, :missing_token} ->
-            {:error,
-             "a token is needed: send it as the parameter token or in the header Authorization: Bearer"}
+  defp who({:error, :missing_token}, _, _),
+    do: {:error, "a token is needed: send it as the parameter token or in the header Authorization: Bearer"}
 
-          {:error, reason} ->
-            {:error, "the token is refused: #{describe(reason)}"}
-        end
+  defp who({:ok, token}, params, socket) do
+    case Sessions.authorize(socket.assigns.game, token) do
+      {:ok, %{player: player, session_id: id, expires_at: expires_at} = identity} ->
+        # Logging out closes it, and so does the end of the token.
+        if id, do: Transport.subscribe(socket.endpoint, "session:" <> id)
+        Transport.expire(socket, ceil(expires_at))
+        {:ok, known(socket, identity, player)}
+
+      # It says only that its bearer may come in.
+      {:error, {:missing_claim, %{claim: "sub"}}} ->
+        with {:ok, guest} <- guest(params), do: {:ok, known(socket, @nobody, guest)}
+
+      {:error, reason} ->
+        {:error, "the token is refused: #{Token.describe(reason)}"}
     end
   end
+
+  defp who({:error, reason}, _, _), do: {:error, "the token is refused: #{Token.describe(reason)}"}
+
+  defp known(socket, identity, player),
+    do: assign(socket, player: player, identity: %{identity | player: player})
 
   # Others see the name, so it does not tell the secret.
   defp guest(%{"guest" => secret}) when is_binary(secret) and byte_size(secret) in 16..128,
@@ -60,13 +79,4 @@ defmodule GamePlatformWeb.UserSocket do
       nil -> Token.from_request(headers, params)
     end
   end
-
-  # For people; a fault of our own options is not a client's to read.
-  defp describe({:missing_claim, %{claim: claim}}), do: "the claim #{claim} is missing"
-
-  defp describe({:invalid_claim, %{claim: claim, expected: expected}}),
-    do: "the claim #{claim} is not #{expected}"
-
-  defp describe({reason, _}), do: describe(reason)
-  defp describe(reason), do: reason |> Atom.to_string() |> String.replace("_", " ")
 end

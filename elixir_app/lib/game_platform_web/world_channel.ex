@@ -26,14 +26,8 @@ defmodule GamePlatformWeb.WorldChannel do
   alias GamePlatform.{Compute, Instance, Presence, Socket}
   alias GamePlatform.Multiplayer.Publisher
   alias GamePlatform.Transport.Egress
-  alias GamePlatformWeb.WorldChannel.Player
+  alias GamePlatformWeb.WorldChannel.{Area, Mailbox, Player, Token}
 
-  # A whole world is told of up to so many cells, which are two megabytes of keyframe.
-  @most_cells 700_000
-  # Where one who only watches begins in a larger one.
-  @home 0
-  @radius 48
-  @most_radius 256
   # How soon a world that is being started again, or room for what is large, is looked for: not by all at once.
   @again_ms 100
   # A keyframe may be megabytes for a few bytes of question: so often, and so many at once.
@@ -51,8 +45,9 @@ defmodule GamePlatformWeb.WorldChannel do
     with {:ok, world} <- GamePlatform.world(game),
          %{ups: _} = stats <- GamePlatform.stats(game),
          socket = assign(socket, :watch, params["watch"] == true),
+         {:ok, socket} <- Mailbox.open(socket, params, boxes(socket)),
          {:ok, %{home: home} = player, socket} <- Player.enter(socket),
-         area = if(world.cells <= @most_cells, do: :all, else: area!(world, home || @home, @radius)),
+         area = Area.first(world, home),
          socket =
            assign(socket, world: world, form: form, area: area, followed: [])
            |> assign(due: now_ms(), renewal: nil, asked: nil, where: nil),
@@ -69,12 +64,14 @@ defmodule GamePlatformWeb.WorldChannel do
         colors: @colors,
         ups: stats.target_ups,
         player: socket.assigns.player,
+        seq: socket.assigns.mail.at,
         area: if(area == :all, do: "all", else: area),
         keyframe: if(told?, do: Base.encode64(keyframe))
       }
 
       {:ok, Map.merge(reply, player), assign(socket, :followed_player, true)}
     else
+      {:error, %{reason: _} = reason} -> {:error, reason}
       _ -> {:error, %{reason: "the world is being started: join again"}}
     end
   end
@@ -108,14 +105,25 @@ defmodule GamePlatformWeb.WorldChannel do
   def handle_in("player", _, socket), do: {:reply, Player.you(socket), socket}
   def handle_in("cell", payload, socket), do: {:reply, Player.cell(socket, payload), socket}
 
+  def handle_in("ack", payload, socket), do: {:reply, Mailbox.ack(socket, payload), socket}
+  def handle_in("refresh", _, socket), do: {:reply, Token.refresh(socket), socket}
+
   def handle_in(event, _, socket),
-    do: refuse(socket, "event", "#{event} is none of action, cell, look, ping, player, resync")
+    do: refuse(socket, "event", "#{event} is none of ack, action, cell, look, ping, player, refresh, resync")
 
   @impl true
   # After the answer.
   def handle_info({:joined, tick, keyframe}, socket) do
     socket = if keyframe, do: begin(socket, tick, keyframe), else: follow(socket, tick)
+    {:noreply, socket} = handle_info(:mail, socket)
     handle_info(:present, Player.track(socket))
+  end
+
+  def handle_info(:mail, socket) do
+    case Mailbox.catch_up(socket) do
+      {:ok, socket} -> {:noreply, socket}
+      {:gap, socket} -> {:noreply, renew(socket)}
+    end
   end
 
   def handle_info(:present, socket) do
@@ -125,7 +133,7 @@ defmodule GamePlatformWeb.WorldChannel do
     {:noreply, socket}
   end
 
-  def handle_info({:outcomes, _, outcomes}, socket), do: {:noreply, Player.outcomes(socket, outcomes)}
+  def handle_info({:outcomes, _, _}, socket), do: {:noreply, Player.where_later(socket)}
   def handle_info(:where, socket), do: {:noreply, Player.where(socket)}
 
   def handle_info(:enter, socket) do
@@ -177,9 +185,13 @@ defmodule GamePlatformWeb.WorldChannel do
     end
   end
 
-  # The world has been started again, at its beginning.
+  # The world has been started again.
   def handle_info({:DOWN, monitor, :process, _, _}, %{assigns: %{publisher: monitor}} = socket),
     do: {:noreply, renew_later(socket, again_ms())}
+
+  def handle_info({:DOWN, monitor, :process, _, _}, socket) do
+    if Mailbox.gone?(socket, monitor), do: {:stop, {:shutdown, :rejoin}, socket}, else: {:noreply, socket}
+  end
 
   def handle_info(_, socket), do: {:noreply, socket}
 
@@ -198,7 +210,7 @@ defmodule GamePlatformWeb.WorldChannel do
   end
 
   defp look(socket, payload) do
-    case area(payload, socket.assigns.world) do
+    case Area.parse(payload, socket.assigns.world) do
       {:ok, :all} -> {assign(socket, :area, :all), {:ok, %{area: "all"}}}
       {:ok, area} -> {assign(socket, :area, area), {:ok, %{area: area}}}
       {:error, field, message} -> {socket, {:error, %{reason: message, field: field}}}
@@ -207,23 +219,6 @@ defmodule GamePlatformWeb.WorldChannel do
 
   defp answer(nil, _), do: :ok
   defp answer(ref, reply), do: reply(ref, reply)
-
-  defp area(%{"all" => true}, %{cells: cells}) when cells <= @most_cells, do: {:ok, :all}
-
-  defp area(%{"all" => true}, world),
-    do: {:error, "all", "this world has #{world.cells} cells: at most #{@most_cells} are told of at once"}
-
-  # Chunks are counted cell by cell.
-  defp area(%{"radius" => radius}, _) when not (is_integer(radius) and radius in 0..@most_radius),
-    do: {:error, "radius", "expected an integer in 0..#{@most_radius}"}
-
-  defp area(%{"cell" => cell} = payload, world) do
-    with {:error, {_, %{option: field, expected: expected}}} <-
-           Compute.chunks_around(world.frequency, cell, Map.get(payload, "radius", @radius)),
-         do: {:error, Atom.to_string(field), "expected #{expected}"}
-  end
-
-  defp area(_, _), do: {:error, "cell", "give all: true, or a cell and a radius"}
 
   # A keyframe of the area as it is now, soon.
   defp renew(%{assigns: %{renewal: nil}} = socket) do
@@ -280,10 +275,8 @@ defmodule GamePlatformWeb.WorldChannel do
     :exit, _ -> {:error, :not_running}
   end
 
-  defp area!(world, cell, radius) do
-    {:ok, chunks} = Compute.chunks_around(world.frequency, cell, radius)
-    chunks
-  end
+  defp boxes(%{assigns: %{watch: true}, topic: topic}), do: [{:topic, topic}]
+  defp boxes(%{assigns: %{player: player}, topic: topic}), do: [{:topic, topic}, {:player, player}]
 
   defp now_ms, do: System.monotonic_time(:millisecond)
   defp again_ms, do: @again_ms + :rand.uniform(2 * @again_ms)

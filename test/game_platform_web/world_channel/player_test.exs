@@ -33,6 +33,8 @@ defmodule GamePlatformWeb.WorldChannel.PlayerTest do
   defp outcome(client, id) do
     {:ok, client} = Client.listen(client, @watchdog_ms, &is_map_key(&1.outcomes, id))
     {outcome, _} = Client.take_outcome(client, id)
+    {seq, outcome} = Map.pop!(outcome, "seq")
+    assert is_integer(seq) and seq > 0
     outcome
   end
 

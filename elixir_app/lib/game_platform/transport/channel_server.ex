@@ -170,11 +170,13 @@ defmodule GamePlatform.Transport.ChannelServer do
 
   # Its client joins again unless it is told that this is the end.
   defp stop(reason, socket) do
-    if reason in [:normal, :shutdown] or match?({:shutdown, _}, reason),
-      do: send(socket.private.connection, {:channel_closed, self(), socket.topic})
-
+    if over?(reason), do: send(socket.private.connection, {:channel_closed, self(), socket.topic})
     {:stop, reason, socket}
   end
+
+  # What cannot be gone on with here, and by a new channel can: no fault, so nothing is logged.
+  defp over?({:shutdown, :rejoin}), do: false
+  defp over?(reason), do: reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)
 
   defp answered(socket), do: %{socket | ref: nil}
 

@@ -16,10 +16,12 @@ defmodule GamePlatform.Transport.Connection do
   @leave_ms 5_000
   # Topics of one client at a time, as in Phoenix: each costs a process.
   @most_channels 100
+  # How often the clock is looked at until a socket expires.
+  @expiry_ms 3_600_000
 
   # `channels`: topic => {pid, monitor, join_ref, waiting}, the last a counter of messages, and bytes, that the channel
   # has not handled yet, and of those it has, without having said so. `topics`: monitor => topic.
-  defstruct [:n, :edge, :socket, :channel_supervisor, channels: %{}, topics: %{}]
+  defstruct [:n, :edge, :socket, :channel_supervisor, expiry: nil, channels: %{}, topics: %{}]
 
   def start_link(arg), do: GenServer.start_link(__MODULE__, arg, hibernate_after: @hibernate_ms)
 
@@ -175,12 +177,32 @@ defmodule GamePlatform.Transport.Connection do
     {:noreply, state}
   end
 
+  def handle_info({:expire, at_s}, state) do
+    if state.expiry, do: Process.cancel_timer(state.expiry)
+    {:noreply, expire_later(state, at_s)}
+  end
+
+  def handle_info({:expired, at_s}, state) do
+    if System.os_time(:second) >= at_s do
+      Egress.close(state.socket, 1008, "token_expired")
+      {:noreply, state}
+    else
+      {:noreply, expire_later(state, at_s)}
+    end
+  end
+
   def handle_info(%Socket.Broadcast{event: "disconnect"}, state) do
     Egress.close(state.socket, 1000, "disconnect")
     {:noreply, state}
   end
 
   def handle_info(_, state), do: {:noreply, state}
+
+  # Clocks are set, and a timer is not for years.
+  defp expire_later(state, at_s) do
+    ms = min(max(at_s - System.os_time(:second), 0) * 1000, @expiry_ms)
+    %{state | expiry: Process.send_after(self(), {:expired, at_s}, ms)}
+  end
 
   defp receive_event("phx_join", topic, join_ref, ref, payload, state) do
     case state.channels do

@@ -2,7 +2,6 @@ defmodule GamePlatformWeb.WorldChannel.Player do
   @moduledoc false
   # The player of a channel: enters the world, acts, looks at cells, and is seen by others.
 
-  import GamePlatform.Channel, only: [push: 3]
   import GamePlatform.Socket, only: [assign: 3]
 
   alias GamePlatform.{Compute, Multiplayer, Presence}
@@ -39,7 +38,8 @@ defmodule GamePlatformWeb.WorldChannel.Player do
 
   # Seen by all who have joined.
   def track(socket) do
-    meta = %{online_at: System.os_time(:second), position: socket.assigns.position}
+    %{transport: transport, assigns: %{position: position}} = socket
+    meta = %{online_at: System.os_time(:second), position: position, transport: transport}
     {:ok, _} = Presence.track(socket, socket.assigns.player, meta)
     assign(socket, :where, nil)
   end
@@ -96,16 +96,11 @@ defmodule GamePlatformWeb.WorldChannel.Player do
 
   defp wrong(field, message), do: {:error, %{reason: message, field: field}}
 
-  def outcomes(socket, outcomes) do
-    for outcome <- outcomes, do: push(socket, "outcome", outcome |> Map.delete(:player) |> answer())
-    where_later(socket)
-  end
-
   # Something has been done, perhaps a step.
-  defp where_later(%{assigns: %{where: nil}} = socket),
+  def where_later(%{assigns: %{where: nil}} = socket),
     do: assign(socket, :where, Process.send_after(self(), :where, @where_ms))
 
-  defp where_later(socket), do: socket
+  def where_later(socket), do: socket
 
   def where(%{assigns: %{game: game, player: player}} = socket) do
     socket = assign(socket, :where, nil)
