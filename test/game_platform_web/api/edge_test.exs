@@ -46,7 +46,7 @@ defmodule GamePlatformWeb.API.EdgeTest do
     end)
 
     {200, _, %{"players" => players}} = http(port, "GET", "/api/v1/worlds/main/players", token)
-    assert players |> Enum.map(& &1["transport"]) |> Enum.sort() == ["http", "socket"]
+    assert players |> Enum.map(& &1["transport"]) |> Enum.sort() == ["http", "websocket"]
 
     assert {200, _, %{"saved_tick" => _}} = http(port, "POST", "/api/v1/logout", token)
     assert {401, _, _} = http(port, "GET", "/api/v1/me", token)

@@ -174,7 +174,7 @@ defmodule GamePlatformWeb.API.OpenAPITest do
         {n + 1, MapSet.put(seen, status)}
       end)
 
-    for status <- [200, 201, 202, 204, 400, 401, 403, 404, 405, 422],
+    for status <- [200, 400, 401, 403, 404],
         do: assert(status in statuses, "#{status}")
 
     assert Process.info(self(), :message_queue_len) == {:message_queue_len, 0}
