@@ -11,7 +11,7 @@ end
 defmodule GamePlatform.TelemetryTest do
   use ExUnit.Case, async: false
 
-  alias GamePlatform.{Compute, Instance, NativeNode, NativePeer, Telemetry, WSClient}
+  alias GamePlatform.{Compute, HTTPClient, Instance, NativeNode, NativePeer, Telemetry, WSClient}
   alias GamePlatform.Persistence.{DataDir, Snapshotter}
 
   @moduletag :capture_log
@@ -42,6 +42,7 @@ defmodule GamePlatform.TelemetryTest do
     {:ok, client} = WSClient.connect(port, "/socket/websocket?vsn=2.0.0")
     WSClient.join(client, "world:main")
     WSClient.push(client, "1", "2", "world:main", "ping", %{})
+    {200, _, _} = HTTPClient.request(port, "GET", "/api/v1/worlds")
     native = start_supervised!({NativeNode, NativePeer.options()})
     assert {:ok, _} = NativeNode.await_up(native)
     NativeNode.stop(native)

@@ -358,16 +358,28 @@ defmodule GamePlatformWeb.AdminTest do
     wait_until(fn -> match?(%{tick: tick} when tick > 10, GamePlatform.stats(name)) end)
     assert {_, _, body} = request(port, "GET", "/health")
 
-    assert [%{"part" => "world", "status" => "up", "target_ups" => 100, "tick" => tick} | workers] =
+    assert [%{"part" => "world", "status" => "up", "target_ups" => 100, "tick" => tick} | others] =
              lines(body)
 
     assert tick > 10
+    assert [%{"part" => "sessions", "status" => "up", "sessions" => 0}, mail | workers] = others
+    assert %{"part" => "mail", "status" => "up", "last" => 0, "waiting" => 0} = mail
     assert %{"os_pid" => _, "state" => nil} = workers |> hd() |> Map.put_new("state", nil)
     assert Enum.all?(workers, &(&1["part"] == "worker"))
 
     assert {200, _, text} = request(port, "GET", "/metrics")
     assert text =~ ~s(game_platform_world_up{name="#{inspect(name)}"} 1\n)
     assert text =~ ~s(game_platform_worker_submitted_total{worker="GamePlatform.Compute.Worker"})
+    assert text =~ "game_platform_sessions 0\n"
+    assert text =~ "game_platform_mail_up 1\n"
+    assert text =~ "game_platform_admin_metrics_rejected 0\n"
+
+    for _ <- 1..2, do: GamePlatformWeb.API.handle(%{method: "GET", path: "/api/v1/me"}, %{game: name})
+    {:ok, _} = GamePlatform.Sessions.connect(name)
+    assert {200, _, text} = request(port, "GET", "/metrics")
+    assert text =~ ~s(game_platform_api_requests_total{route="/api/v1/me",status="401"} 2\n)
+    assert text =~ ~s(game_platform_api_refused_total{reason="unauthorized"} 2\n)
+    assert text =~ "game_platform_sessions 1\n"
     assert text =~ "game_platform_admin_metrics_rejected 0\n"
   end
 end

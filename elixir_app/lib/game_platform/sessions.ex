@@ -20,7 +20,7 @@ defmodule GamePlatform.Sessions do
   """
 
   alias GamePlatform.{Compute, Config, Instance, Mail, Multiplayer, Transport}
-  alias GamePlatform.Sessions.{Devices, Names, Session, SessionId, Settings, Tokens}
+  alias GamePlatform.Sessions.{Names, Session, SessionId, Settings, Tokens}
   alias GamePlatform.Transport.Token
 
   @type game :: atom
@@ -278,19 +278,21 @@ defmodule GamePlatform.Sessions do
   @spec devices(game, player) :: [map]
   def devices(game, player), do: Session.devices(game, player)
 
-  @doc "How many sessions and devices there are, and how many requests were refused or answered (`requests`)."
+  @doc """
+  How many sessions and devices there are; requests over HTTP since the instance was started, `answered` by
+  `{route, status}` and `refused` by code.
+  """
   @spec info(game) :: %{atom => term} | {:error, :not_running}
   def info(game) do
-    with {:ok, config} <- Settings.fetch(game) do
+    with {:ok, _} <- Settings.fetch(game) do
       sessions = list(game)
+      counted = Settings.counted(game)
 
       %{
         sessions: length(sessions),
         devices: sessions |> Enum.map(& &1.devices) |> Enum.sum(),
-        most_devices: Devices.most(),
-        requests: Settings.counted(game),
-        token_s: config.token_s,
-        session_s: config.session_s
+        answered: for({{:answered, route, status}, n} <- counted, into: %{}, do: {{route, status}, n}),
+        refused: for({{:refused, code}, n} <- counted, into: %{}, do: {code, n})
       }
     end
   end

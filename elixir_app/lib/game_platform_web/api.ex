@@ -59,11 +59,11 @@ defmodule GamePlatformWeb.API do
     {route, {status, _, _} = answer} =
       case Routes.find(method, path) do
         {:ok, route, named} -> {route.path, answer(options, request, route, named)}
-        {:method_not_allowed, methods} -> {"other", not_allowed(methods)}
-        :not_found -> {"other", Errors.answer(Errors.error(:not_found))}
+        {:method_not_allowed, methods} -> {"other", not_allowed(game, methods)}
+        :not_found -> {"other", refuse(game, Errors.error(:not_found))}
       end
 
-    Settings.count(game, {route, status})
+    Settings.count(game, {:answered, route, status})
     measurements = %{duration: System.monotonic_time() - started}
     # Methods are clients' words until a route has them.
     known = if route == "other", do: "other", else: method
@@ -71,8 +71,13 @@ defmodule GamePlatformWeb.API do
     answer
   end
 
-  defp not_allowed(methods),
-    do: Errors.answer(Errors.error(:method_not_allowed), [{"allow", Enum.join(methods, ", ")}])
+  defp not_allowed(game, methods),
+    do: refuse(game, Errors.error(:method_not_allowed), [{"allow", Enum.join(methods, ", ")}])
+
+  defp refuse(game, {:error, code, _} = error, headers \\ []) do
+    Settings.count(game, {:refused, code})
+    Errors.answer(error, headers)
+  end
 
   defp answer(%{game: game} = options, request, route, named) do
     request = Map.merge(%{query: "", headers: [], body: "", peer: ""}, request)
@@ -89,27 +94,27 @@ defmodule GamePlatformWeb.API do
 
       module
       |> apply(function, [Map.merge(context, %{identity: identity, params: params, body: body})])
-      |> given()
+      |> given(game)
     else
-      {:error, _, _} = error -> Errors.answer(error)
+      {:error, _, _} = error -> refuse(game, error)
     end
   rescue
     exception ->
       Errors.report(exception, __STACKTRACE__)
-      Errors.answer(Errors.error(:internal))
+      refuse(game, Errors.error(:internal))
   catch
     # What it asked has ended meanwhile.
-    :exit, _ -> Errors.answer(Errors.error(:restarting))
+    :exit, _ -> refuse(game, Errors.error(:restarting))
   end
 
-  defp given({:error, _, _} = error), do: Errors.answer(error)
-  defp given({status, headers, body}) when is_binary(body), do: {status, headers, body}
-  defp given({status, nil}), do: {status, [], ""}
+  defp given({:error, _, _} = error, game), do: refuse(game, error)
+  defp given({status, headers, body}, _) when is_binary(body), do: {status, headers, body}
+  defp given({status, nil}, _), do: {status, [], ""}
 
-  defp given({status, {:json, text}}),
+  defp given({status, {:json, text}}, _),
     do: {status, [{"content-type", "application/json"}], IO.iodata_to_binary(text)}
 
-  defp given({status, term}), do: given({status, {:json, JSON.encode!(term)}})
+  defp given({status, term}, game), do: given({status, {:json, JSON.encode!(term)}}, game)
 
   defp config(game) do
     with nil <- Settings.get(game), do: Errors.error(:restarting), else: (config -> {:ok, config})

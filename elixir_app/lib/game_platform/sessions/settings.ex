@@ -88,6 +88,22 @@ defmodule GamePlatform.Sessions.Settings do
     for {{:count, key}, n} <- :ets.match_object(table(game), {{:count, :_}, :_}), into: %{}, do: {key, n}
   end
 
+  @doc "What was made at most `ms` ago, or what `make` makes now: for answers that are the same for all who ask."
+  @spec kept(atom, term, pos_integer, (() -> value)) :: value when value: term
+  def kept(game, key, ms, make) do
+    now = System.monotonic_time(:millisecond)
+
+    case :ets.lookup(table(game), {:kept, key}) do
+      [{_, at, value}] when now - at < ms ->
+        value
+
+      _ ->
+        value = make.()
+        :ets.insert(table(game), {{:kept, key}, now, value})
+        value
+    end
+  end
+
   defp table(game), do: Module.concat(game, "Sessions.Table")
   defp limits(game, :connect), do: Module.concat(game, "Sessions.Connects")
   defp limits(game, :requests), do: Module.concat(game, "Sessions.Requests")

@@ -10,7 +10,7 @@ defmodule GamePlatform.Sessions.Supervisor do
   @most 100_000
 
   def start_link({game, config}) do
-    Supervisor.start_link(__MODULE__, {game, config}, name: Module.concat(game, Sessions))
+    Supervisor.start_link(__MODULE__, {game, config}, name: Module.concat(game, "Sessions"))
   end
 
   @doc "Where the sessions are."

@@ -7,7 +7,7 @@ defmodule GamePlatformWeb.Admin.Sources do
   """
 
   alias GamePlatform.{Compute, Instance, Persistence, Transport}
-  alias GamePlatformWeb.Admin.Metrics
+  alias GamePlatformWeb.Admin.{Metrics, Visitors}
 
   @type part :: %{required(:part) => String.t(), required(:status) => atom, optional(atom) => term}
 
@@ -27,12 +27,24 @@ defmodule GamePlatformWeb.Admin.Sources do
 
   @doc """
   The options `:parts` and `:metrics` of `GamePlatformWeb.Admin.start_link/1` for an instance: its world
-  and how that is kept, the workers, the VM, and its `GamePlatform.Transport` if it has one. Keyword lists, to be added to.
+  and how that is kept, its sessions and their mail, the workers, the VM, and its `GamePlatform.Transport` if it has one. Keyword lists, to be added to.
   """
   @spec options(atom, atom) :: [parts: keyword, metrics: keyword]
   def options(name \\ GamePlatform, transport \\ nil) do
-    parts = [world: fn -> [world_part(name)] end, kept: fn -> kept_parts(name) end, workers: &worker_parts/0]
-    metrics = [world: fn -> world(name) end, kept: fn -> kept(name) end, workers: &workers/0, vm: &vm/0]
+    parts = [
+      world: fn -> [world_part(name)] end,
+      kept: fn -> kept_parts(name) end,
+      sessions: fn -> Visitors.parts(name) end,
+      workers: &worker_parts/0
+    ]
+
+    metrics = [
+      world: fn -> world(name) end,
+      kept: fn -> kept(name) end,
+      sessions: fn -> Visitors.metrics(name) end,
+      workers: &workers/0,
+      vm: &vm/0
+    ]
 
     if transport do
       [

@@ -3,11 +3,13 @@ defmodule GamePlatformWeb.API.Worlds do
   # What there is: the server, its worlds, their cells, and who is in them.
 
   alias GamePlatform.{Compute, JSON, Multiplayer, Presence, Sessions}
-  alias GamePlatform.Sessions.Devices
+  alias GamePlatform.Sessions.{Devices, Settings}
   alias GamePlatformWeb.API
   alias GamePlatformWeb.API.{Errors, Params}
 
   @world "main"
+  # Thousands may be there, and as many may ask.
+  @kept_ms 200
   @env Atom.to_string(Mix.env())
 
   def info(%{config: config}) do
@@ -44,7 +46,7 @@ defmodule GamePlatformWeb.API.Worlds do
     with {:ok, world} <- world(game), {:ok, tick} <- read(Compute.tick(world)) do
       about = world |> Map.take([:frequency, :seed, :cells, :kinds])
       ups = with %{target_ups: ups} <- GamePlatform.stats(game), do: ups, else: (_ -> nil)
-      players = map_size(Multiplayer.connected(game))
+      players = Settings.kept(game, :players, @kept_ms, fn -> map_size(Multiplayer.connected(game)) end)
       {200, %{worlds: [Map.merge(about, %{id: @world, tick: tick, ups: ups, players: players})]}}
     end
   end
@@ -103,22 +105,25 @@ defmodule GamePlatformWeb.API.Worlds do
     with :ok <- noted(context), do: {200, %{players: []}}
   end
 
-  def players(%{config: config} = context) do
-    with :ok <- noted(context) do
-      players =
-        for {player, %{metas: metas}} <- Enum.sort(Presence.list(config.endpoint, config.topic)) do
-          # One who is there twice is where the newest says.
-          newest = List.last(metas)
-          since = metas |> Enum.map(&Map.get(&1, :online_at, 0)) |> Enum.min()
-          transport = Map.get(newest, :transport, "socket")
-          %{player: player, online_at: since, position: Map.get(newest, :position), transport: transport}
-        end
-
-      {200, %{players: players}}
-    end
+  def players(%{game: game, config: config} = context) do
+    with :ok <- noted(context),
+         do: {200, {:json, Settings.kept(game, :present, @kept_ms, fn -> present(config) end)}}
   rescue
     # The table goes with the transport.
     ArgumentError -> Errors.error(:restarting)
+  end
+
+  defp present(config) do
+    players =
+      for {player, %{metas: metas}} <- Enum.sort(Presence.list(config.endpoint, config.topic)) do
+        # One who is there twice is where the newest says.
+        newest = List.last(metas)
+        since = metas |> Enum.map(&Map.get(&1, :online_at, 0)) |> Enum.min()
+        transport = Map.get(newest, :transport, "socket")
+        %{player: player, online_at: since, position: Map.get(newest, :position), transport: transport}
+      end
+
+    JSON.encode!(%{players: players})
   end
 
   # One who looks is there.
