@@ -22,6 +22,8 @@ defmodule GamePlatform.PowerCut.Game do
     vm = OtherVM.start(script(data, ms, snapshots), PowerCut.env(data, journal: journal))
 
     %{acknowledged: _} = OtherVM.ask(vm, "end")
+    # What it tells is lost if it halts at once.
+    Port.command(vm.port, "halt\n")
     OtherVM.await_exit(vm.port)
     File.rm_rf!(vm.dir)
     PowerCut.records(journal)
@@ -67,6 +69,7 @@ defmodule GamePlatform.PowerCut.Game do
     IO.gets("")
     Task.await_many(players, :infinity)
     tell.(%{acknowledged: true})
+    IO.gets("")
     :erlang.halt(0, flush: false)
     """
   end
