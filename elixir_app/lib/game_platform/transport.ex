@@ -25,17 +25,31 @@ defmodule GamePlatform.Transport do
 
   ## Requests
 
-  `handle/2` is given a map with `method`, `path` and `query` as they were sent, `headers` (a list of `{name, value}`
-  with lowercase names), `body` (a binary), `peer` (like `"127.0.0.1:5555"`), `request_id` and `client`, a process that
-  ends when the client goes away. It answers `{status, headers, body}`, and may take its time: it is called in a process of
-  its own, which is killed when nobody waits for the answer any more. If it crashes the client is told 500. `HEAD` is
-  asked as `GET`; preflights of browsers are answered by the edge.
+  `handle/2` is given a `t:request/0`: `path` and `query` as they were sent, names of headers in lower case, `peer` like
+  `"127.0.0.1:5555"`, and in `client` a process that ends when the client goes away. It answers a `t:answer/0`, and may
+  take its time: it is called in a process of its own, which is killed when nobody waits for the answer any more. If it
+  crashes the client is told 500. `HEAD` is asked as `GET`; preflights of browsers are answered by the edge.
   """
 
   use Supervisor
 
   alias GamePlatform.{Channel, Config, NativeNode, Socket}
   alias GamePlatform.Transport.{Acceptor, Edge, Egress, PresenceServer, Requests}
+
+  @typedoc "What `handle/2` of the option `:requests` is given."
+  @type request :: %{
+          method: String.t(),
+          path: String.t(),
+          query: String.t(),
+          headers: [{String.t(), binary}],
+          body: binary,
+          peer: String.t(),
+          request_id: String.t(),
+          client: pid
+        }
+
+  @typedoc "What it answers: a status of 200 to 599, headers, and at most 8 MiB."
+  @type answer :: {200..599, [{String.t(), binary}], iodata}
 
   @look_ms 100
   @options [:name, :sockets, :requests, :port, :bind, :static, :origins, :limits, :native]

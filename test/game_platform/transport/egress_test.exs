@@ -106,6 +106,7 @@ defmodule GamePlatform.Transport.EgressTest do
     # So do those for a socket of another run.
     assert Egress.push(socket(egress, 2), nil, nil, "event", {:json, "{}"}) == :ok
     assert Egress.offer(socket(egress, 2), nil, "event", {:json, "{}"}) == :ok
+    assert Egress.respond(egress, 2, 1, 200, [], "") == :ok
     assert %{sent: 1, waiting: 0} = Egress.stats(egress)
   end
 end

@@ -279,6 +279,21 @@ defmodule GamePlatform.Transport.RequestsTest do
     assert {200, _, "x"} = HTTPClient.request(port, "GET", "/api/large/1")
   end
 
+  test "who is told of requests is killed: nothing goes on for nobody, and the next one serves", context do
+    %{port: port, name: name} = context
+    {socket, pid, _} = poll(port, "a")
+    server = Process.whereis(Transport.part(name, "Requests"))
+
+    with_log(fn ->
+      Process.exit(server, :kill)
+      assert :shutdown = ends(pid)
+      assert {503, "unavailable"} = code!(HTTPClient.receive_response(socket))
+      wait_until(fn -> match?({:ok, ^port}, Transport.port(name)) end)
+    end)
+
+    assert {200, _, "x"} = HTTPClient.request(port, "GET", "/api/large/1")
+  end
+
   test "a stop answers those who wait", %{port: port, name: name} do
     {socket, pid, _} = poll(port, "a")
     stop_supervised!(name)

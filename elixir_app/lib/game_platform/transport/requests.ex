@@ -158,7 +158,12 @@ defmodule GamePlatform.Transport.Requests do
     do: Egress.respond(egress, Egress.run(client), n, status, headers, body)
 
   defp failed do
-    error(500, [], "internal", "the server has failed at this request: what happened is in its log")
+    error(
+      500,
+      [],
+      "internal",
+      "the server has failed at this request: what happened is in its log, under the X-Request-Id"
+    )
   end
 
   defp busy do

@@ -43,7 +43,6 @@ pub struct Asked {
 impl Asked {
     /// None if it is not.
     pub fn of(edge: &Edge, request: &Request) -> Option<Asked> {
-        let answerer = edge.config.answerer.clone()?;
         let path = request.uri().path();
         let below = |prefix: &String| {
             path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -51,6 +50,7 @@ impl Asked {
         if !edge.config.request_paths.iter().any(below) {
             return None;
         }
+        let answerer = edge.config.answerer.clone()?;
         let extensions = request.extensions();
         let (client, RequestId(id)) = (extensions.get()?, extensions.get()?);
         Some(Asked { answerer, client: Client::clone(client), id: id.clone() })
