@@ -155,7 +155,7 @@ defmodule GamePlatform.Transport.RequestsTest do
     refute log =~ "secret"
   end
 
-  @tag transport: [limits: %{request_ms: 100}]
+  @tag transport: [limits: %{request_ms: 500}]
   test "without an answer in time it is 503, and what was to answer ends", %{port: port, name: name} do
     {socket, pid, _} = poll(port, "a")
     assert {:shutdown, :client_gone} = ends(pid)
@@ -202,16 +202,12 @@ defmodule GamePlatform.Transport.RequestsTest do
 
   @tag transport: [limits: %{request_rate: 1, request_burst: 5}]
   test "an address that asks too much is told when to come again", %{port: port, name: name} do
-    answers = for _ <- 1..7, do: HTTPClient.request(port, "GET", "/api/nothing")
-    {many, few} = Enum.split_with(answers, &(elem(&1, 0) == 429))
-    assert length(few) in 5..6
-    assert %{request_rate: refused} = Transport.stats(name).edge.refused
-    assert refused == length(many)
-
-    for {_, headers, _} = answer <- many do
-      assert {429, %{"error" => %{"code" => "too_many", "limit" => 1}}} = json!(answer)
-      assert headers["retry-after"] == "1"
-    end
+    # A slow test is given one more for each second.
+    answers = Stream.repeatedly(fn -> HTTPClient.request(port, "GET", "/api/nothing") end)
+    assert {429, %{"retry-after" => "1"}, _} = refused = Enum.find(answers, &(elem(&1, 0) != 204))
+    assert {429, %{"error" => %{"code" => "too_many", "limit" => 1}}} = json!(refused)
+    assert %{refused: %{request_rate: 1}, api_requests: served} = Transport.stats(name).edge
+    assert served >= 5
 
     # Another address has its own.
     socket = ask(port, "/api/nothing", @elsewhere)

@@ -160,11 +160,11 @@ async fn who_goes_away_is_gone_for_the_beam() {
 
 #[tokio::test]
 async fn who_waits_may_wait_longer_than_between_two_requests() {
-    let mut server = start(|limits| limits.header_ms = 30).await;
+    let mut server = start(|limits| limits.header_ms = 200).await;
     let mut client = Client::open(server.port).await;
     client.request("GET", "/poll", &[], "").await;
     let (id, _) = asked(&mut server).await;
-    tokio::time::sleep(Duration::from_millis(90)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     server.send([respond(id, 200, &[], "late")]).await;
     assert_eq!(client.response().await.text(), "late");
     assert_eq!(client.get("/healthz").await.status, 200);
