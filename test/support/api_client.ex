@@ -3,8 +3,9 @@ defmodule GamePlatform.APIClient do
 
   import ExUnit.Assertions
 
-  alias GamePlatform.JSON
+  alias GamePlatform.{JSON, JSONSchema}
   alias GamePlatformWeb.API
+  alias GamePlatformWeb.API.{OpenAPI, Routes}
 
   @doc "An answer as `{status, headers, term}`; `opts`: `token`, `query`, `body` (a term), `text` (a raw body), `headers`, `peer`."
   def request(game, method, path, opts \\ []) do
@@ -23,8 +24,57 @@ defmodule GamePlatform.APIClient do
       client: nil
     }
 
-    {status, headers, body} = API.handle(request, %{game: game})
-    {status, Map.new(headers), read(body, headers)}
+    handle(request, %{game: game})
+  end
+
+  @doc "As `GamePlatformWeb.API.handle/2`; the answer is compared with the description."
+  def handle(request, options) do
+    {status, headers, body} = API.handle(request, options)
+    term = read(body, headers)
+    described!(request, status, headers, term)
+    {status, Map.new(headers), term}
+  end
+
+  defp described!(%{method: method, path: path}, status, headers, term) do
+    document = document()
+
+    case Routes.find(method, path) do
+      {:ok, route, _} ->
+        responses = document["paths"][route.path][String.downcase(route.method)]["responses"]
+        assert %{} = response = responses["#{status}"], "#{method} #{route.path} does not describe #{status}"
+        {_, type} = List.keyfind(headers, "content-type", 0, {nil, nil})
+        described = Map.get(response, "content", %{})
+
+        assert is_map_key(described, type) or (type == nil and described == %{}),
+               "#{route.path} #{status} #{type}"
+
+        schema = if type == "application/json", do: described[type]["schema"], else: %{"type" => "string"}
+        unless type == nil, do: fits!(term, schema, document, "#{method} #{route.path} #{status}")
+
+      {:method_not_allowed, _} ->
+        assert status == 405
+        fits!(term, %{"$ref" => "#/components/schemas/Error"}, document, path)
+
+      :not_found ->
+        assert status == 404
+        fits!(term, %{"$ref" => "#/components/schemas/Error"}, document, "404")
+    end
+  end
+
+  defp fits!(term, schema, document, about) do
+    case JSONSchema.faults(term, schema, document["components"]["schemas"]) do
+      [] -> :ok
+      faults -> flunk("#{about}: " <> Enum.join(faults, ", ") <> "\n" <> inspect(term, limit: 50))
+    end
+  end
+
+  @doc "The description as clients read it."
+  def document do
+    with nil <- :persistent_term.get(__MODULE__, nil) do
+      {:ok, document} = OpenAPI.document() |> JSON.encode!() |> JSON.decode()
+      :persistent_term.put(__MODULE__, document)
+      document
+    end
   end
 
   defp read("", _), do: nil

@@ -166,6 +166,9 @@ defmodule GamePlatformWeb.API do
 
   defp there(%{world: world}, _, _) when world != @world, do: Errors.error(:unknown_world, field: "world")
 
+  # What the token itself is about has been looked at.
+  defp there(%{session: id}, _, %{session_id: id}), do: :ok
+
   defp there(%{session: id}, game, %{player: player}) do
     case Sessions.whose(game, id, player) do
       :own -> :ok

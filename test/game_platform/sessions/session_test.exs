@@ -79,7 +79,7 @@ defmodule GamePlatform.Sessions.SessionTest do
     monitor = Process.monitor(pid)
     later(pid, 31)
     assert_receive {:DOWN, ^monitor, :process, ^pid, :normal}, 5_000
-    assert Sessions.list(game) == []
+    wait_until(fn -> Sessions.list(game) == [] end)
     assert Sessions.devices(game, "ann") == []
     assert {:ok, 0} = Sessions.heard(game, identity, id)
     assert [%{player: "ann", devices: 1}] = Sessions.list(game)
@@ -145,6 +145,20 @@ defmodule GamePlatform.Sessions.SessionTest do
     {:ok, pid} = GamePlatform.start_link(opts)
     assert {:ok, %{player: "ann", session_id: ^id} = identity} = Sessions.authorize(game, token)
     assert {:ok, _} = Sessions.heard(game, identity, id)
+
+    # What was revoked stays so, what was said is still to be read.
+    {:ok, %{token: other, session_id: gone}} = Sessions.connect(game, player: "ann")
+    {:ok, seq} = Sessions.tell(game, "ann", "mail", %{n: 1})
+    assert {:ok, %{saved_tick: _}} = Sessions.logout(game, other)
+    {:ok, %{token: bobs}} = Sessions.connect(game, player: "bob")
+    :ok = Sessions.revoke(game, "bob")
+    Supervisor.stop(pid)
+    {:ok, pid} = GamePlatform.start_link(opts)
+    assert {:error, :revoked} = Sessions.authorize(game, other)
+    assert {:error, :revoked} = Sessions.authorize(game, bobs)
+    assert Sessions.whose(game, gone, "ann") == :unknown
+    path = "/mailbox/#{id}/messages"
+    assert {200, _, %{"messages" => [%{"seq" => ^seq, "event" => "mail"}]}} = get(game, path, token: token)
     Supervisor.stop(pid)
   end
 

@@ -2,7 +2,7 @@ defmodule GamePlatformWeb.API.EdgeTest do
   # Through the real edge, as every client.
   use GamePlatform.APICase, async: true
 
-  alias GamePlatform.{HTTPClient, JSON, Sessions}
+  alias GamePlatform.{HTTPClient, JSON, Sessions, WSClient}
   alias GamePlatform.Bots.Client
 
   @moduletag game: [edge: [port: 0]]
@@ -62,5 +62,20 @@ defmodule GamePlatformWeb.API.EdgeTest do
     wait_until(fn -> GamePlatform.Mail.info(game).attached == 1 end)
     :gen_tcp.close(socket)
     wait_until(fn -> GamePlatform.Mail.info(game).attached == 0 end)
+  end
+
+  @secret String.duplicate("s", 32)
+  @tag game: [edge: [port: 0, jwt_secret: @secret]]
+  test "a token of one way is good on the other, and not when it is revoked", %{port: port, game: game} do
+    {:ok, %{token: token}} = Sessions.connect(game, player: "ann")
+    {:ok, client} = WSClient.connect(port, "/socket/websocket?vsn=2.0.0&token=" <> token)
+    assert [_, _, _, "phx_reply", %{"status" => "ok"}] = WSClient.join(client, "world:main")
+    :ok = Sessions.revoke(game, "ann")
+
+    wait_until(fn ->
+      match?(closed when closed == :closed or elem(closed, 0) == :close, WSClient.recv(client))
+    end)
+
+    assert {401, _, _} = http(port, "GET", "/api/v1/me", token)
   end
 end

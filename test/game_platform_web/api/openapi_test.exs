@@ -3,14 +3,10 @@ defmodule GamePlatformWeb.API.OpenAPITest do
   use GamePlatform.APICase, async: true
 
   alias GamePlatform.JSON
-  alias GamePlatformWeb.API
-  alias GamePlatformWeb.API.{Errors, OpenAPI, Routes}
+  alias GamePlatformWeb.API.{Errors, Routes}
 
   # As clients read it.
-  setup do
-    {:ok, document} = OpenAPI.document() |> JSON.encode!() |> JSON.decode()
-    %{document: document}
-  end
+  setup do: %{document: document()}
 
   defp operations(%{"paths" => paths}) do
     for {path, operations} <- paths,
@@ -128,15 +124,15 @@ defmodule GamePlatformWeb.API.OpenAPITest do
             ]
 
   @tag game: [edge: [port: 0, connect_rate: 100_000, connect_burst: 1_000_000]]
-  test "whatever is asked, the answer is one that is described", %{game: game, document: document} do
+  test "whatever is asked, the answer is one that is described", %{game: game} do
     seed = :rand.uniform(1_000_000)
     :rand.seed(:exsss, seed)
     %{"session_id" => own} = connect!(game, %{guest: "a secret of my own"})
     %{"session_id" => foreign, "token" => other} = connect!(game)
     arg = %{game: game, poll_ms: 1}
 
-    {_, statuses} =
-      Enum.reduce(1..@rounds, {0, MapSet.new()}, fn round, {n, seen} ->
+    statuses =
+      Enum.reduce(1..@rounds, MapSet.new(), fn round, seen ->
         # Not the same all the time, which would be too often.
         token =
           if rem(round, 40) == 1,
@@ -145,33 +141,14 @@ defmodule GamePlatformWeb.API.OpenAPITest do
 
         Process.put(:token, token)
         request = request_at_random(own, foreign, Enum.random([token, token, token, other, "bad", nil]))
-        answer = {status, headers, body} = API.handle(request, arg)
+        # It is compared with the description there.
+        {status, headers, body} = answer = handle(request, arg)
         about = inspect({seed, %{request | headers: []}, answer}, limit: 20, printable_limit: 500)
-        assert status in 200..503 and is_binary(body), about
-        if status >= 400, do: assert({"content-type", "application/json"} in headers, about)
-        if status not in [204], do: assert(body != "", about)
-
-        if List.keyfind(headers, "content-type", 0) == {"content-type", "application/json"} do
-          assert {:ok, term} = JSON.decode(body), about
-
-          if status >= 400,
-            do: assert(match?(%{"error" => %{"code" => _}}, term) or is_map_key(term, "results"), about)
-        end
-
-        case Routes.find(request.method, request.path) do
-          {:ok, route, _} ->
-            operation = document["paths"][route.path][String.downcase(route.method)]
-            assert is_map_key(operation["responses"], "#{status}"), about
-            refute status == 500, about
-
-          {:method_not_allowed, _} ->
-            assert status == 405, about
-
-          :not_found ->
-            assert status == 404, about
-        end
-
-        {n + 1, MapSet.put(seen, status)}
+        assert status in 200..499, about
+        if status == 401, do: assert(headers["www-authenticate"] == "Bearer", about)
+        if status == 429, do: assert(headers["retry-after"], about)
+        assert body == nil == (status == 204), about
+        MapSet.put(seen, status)
       end)
 
     for status <- [200, 400, 401, 403, 404],

@@ -13,8 +13,8 @@ defmodule Mix.Tasks.Game.Server do
 
   #{GamePlatform.Config.flags([:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes])}
     * `--memory`: keep nothing; the world begins anew each time
-  #{GamePlatform.Config.flags([:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability])}
-  #{GamePlatform.Config.flags([:port, :admin_port, :bind, :cors_origins, :hz, :log_format])}
+  #{GamePlatform.Config.flags([:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability, :mailbox_s, :session_s])}
+  #{GamePlatform.Config.flags([:port, :admin_port, :bind, :cors_origins, :hz, :token_s, :guests, :log_format])}
 
   The environment gives defaults: #{[:server, :edge, :admin, :log] |> Enum.flat_map(&GamePlatform.Config.variables/1) |> Enum.uniq() |> Enum.map_join(", ", fn {variable, _} -> "`#{variable}`" end)}. SIGTERM stops it within a second; so does
   Ctrl-C under `make run` (run by hand, Ctrl-C opens the VM's menu, where `a` stops it).
@@ -31,8 +31,8 @@ defmodule Mix.Tasks.Game.Server do
   @groups [:server, :edge, :admin, :log]
   # A secret is not for a command line, which everybody on the machine may read.
   @options [:seed, :frequency, :ups, :backend, :threads, :ruleset, :max_bytes] ++
-             [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability] ++
-             [:port, :admin_port, :bind, :cors_origins, :hz, :log_format]
+             [:data_dir, :snapshot_s, :snapshots, :log_max_bytes, :durability, :mailbox_s, :session_s] ++
+             [:port, :admin_port, :bind, :cors_origins, :hz, :token_s, :guests, :log_format]
   @data_dir "data"
   # How long the parts have to end by themselves, whatever a tick is doing; and the last snapshot has.
   @stop_ms 500
