@@ -8,7 +8,8 @@ defmodule GamePlatform.Sessions.Secret do
   @name "secret"
   @bytes 32
 
-  @type t :: (() -> binary)
+  @typedoc "A function that gives it, without arguments."
+  @type t :: fun
 
   @doc "The name of the file in a data directory."
   @spec file() :: String.t()

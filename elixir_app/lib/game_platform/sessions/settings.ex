@@ -89,7 +89,7 @@ defmodule GamePlatform.Sessions.Settings do
   end
 
   @doc "What was made at most `ms` ago, or what `make` makes now: for answers that are the same for all who ask."
-  @spec kept(atom, term, pos_integer, (() -> value)) :: value when value: term
+  @spec kept(atom, term, pos_integer, fun) :: term
   def kept(game, key, ms, make) do
     now = System.monotonic_time(:millisecond)
 
