@@ -126,8 +126,8 @@ defmodule GamePlatform do
   end
 
   defp ask(name, question) do
-    if is_atom(name) and Process.whereis(Instance.registry(name)),
-      do: question.(Instance.via(name, :world_server)),
+    if pid = is_atom(name) && Instance.whereis(name, :world_server),
+      do: question.(pid),
       else: {:error, :not_running}
   catch
     :exit, _ -> {:error, :not_running}

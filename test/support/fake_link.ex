@@ -1,17 +1,19 @@
 defmodule GamePlatform.FakeLink do
   @moduledoc """
   What stands in for `GamePlatform.Persistence.Link` and its `gp_link`: a log in memory that is slow, fills up and dies as
-  the test says. What it holds is what a disk would.
+  the test says. What it holds is what a disk would. It has the world `main`, and those that are made.
   """
 
   use GenServer
 
   alias GamePlatform.Persistence.Link
 
+  @world %{meta: "", entries: [], marks: [], reached: 0, cut: {-1, 0}}
+
   def start_link(name, opts \\ []), do: GenServer.start_link(__MODULE__, {name, opts}, name: name)
 
-  @doc "What is durable: `entries` and `marks` as `{tick, seq}`, first ones first."
-  def durable(link), do: GenServer.call(link, :durable)
+  @doc "What is durable: `entries` and `marks` as `{tick, seq}`, first ones first; nil if there is no such world."
+  def durable(link, world \\ "main"), do: GenServer.call(link, {:durable, world})
 
   @doc "Until when what happens, by name: `:full`, `:deaf` (nothing is answered)."
   def set(link, what), do: GenServer.call(link, {:set, what})
@@ -27,9 +29,7 @@ defmodule GamePlatform.FakeLink do
        run: nil,
        opts: Map.merge(%{delay_ms: 0}, Map.new(opts)),
        now: :well,
-       entries: [],
-       marks: [],
-       reached: 0,
+       worlds: %{"main" => @world},
        waiting: []
      }
      |> run()}
@@ -53,9 +53,16 @@ defmodule GamePlatform.FakeLink do
   @impl true
   def handle_call(:info, _, state), do: {:reply, %{state: :up, up: %{pid: state.run}}, state}
 
-  def handle_call(:durable, _, state) do
-    {:reply,
-     %{entries: Enum.reverse(state.entries), marks: Enum.reverse(state.marks), reached: state.reached}, state}
+  def handle_call({:durable, world}, _, state) do
+    durable =
+      with %{} = world <- state.worlds[world],
+           do: %{
+             entries: Enum.reverse(world.entries),
+             marks: Enum.reverse(world.marks),
+             reached: world.reached
+           }
+
+    {:reply, durable, state}
   end
 
   def handle_call({:set, what}, _, state) do
@@ -67,7 +74,7 @@ defmodule GamePlatform.FakeLink do
   def handle_call(:die, _, state) do
     # Of what is under way some was written.
     {written, _} = Enum.split(Enum.reverse(state.waiting), Enum.random(0..1))
-    state = Enum.reduce(written, state, fn {_, {:commit, _, ops}}, state -> elem(commit(state, ops), 1) end)
+    state = Enum.reduce(written, state, fn {_, request}, state -> elem(write(state, request), 1) end)
     send(state.run, :stop)
     tell(state, {:link, :down})
     state = run(%{state | waiting: []})
@@ -75,11 +82,17 @@ defmodule GamePlatform.FakeLink do
     {:reply, :ok, state}
   end
 
-  defp tell(state, message) do
-    for pid <- Link.subscribers(%{name: state.name, subscriber: nil}), do: send(pid, message)
-  end
+  defp tell(state, message),
+    do: for(pid <- Link.subscribers(%{name: state.name, subscriber: nil}), do: send(pid, message))
 
   @impl true
+  # Whoever reads does not wait for who writes.
+  def handle_info({:request, run, from, request}, %{run: run, now: now} = state)
+      when elem(request, 0) in [:world, :unmarked] and now != :deaf do
+    GenServer.reply(from, read(state, request))
+    {:noreply, state}
+  end
+
   def handle_info({:request, run, from, request}, %{run: run} = state) do
     if state.opts.delay_ms > 0,
       do: Process.send_after(self(), :again, Enum.random(0..state.opts.delay_ms)),
@@ -93,12 +106,12 @@ defmodule GamePlatform.FakeLink do
   def handle_info(:again, %{waiting: []} = state), do: {:noreply, state}
 
   def handle_info(:again, state) do
-    {from, {:commit, _, ops}} = List.last(state.waiting)
+    {from, request} = List.last(state.waiting)
 
     # What was written before needs no room.
     {answer, state} =
-      case commit(state, ops) do
-        {_, changed} when state.now == :full and changed != state ->
+      case write(state, request) do
+        {_, changed} when state.now == :full and changed != state and elem(request, 0) != :prune ->
           {{:error, {:full, "no room on the disk"}}, state}
 
         written ->
@@ -106,39 +119,99 @@ defmodule GamePlatform.FakeLink do
       end
 
     GenServer.reply(from, answer)
+    if length(state.waiting) > 1, do: send(self(), :again)
     {:noreply, %{state | waiting: List.delete_at(state.waiting, -1)}}
   end
 
   # As the agreement between log and link has it.
-  defp commit(state, ops) do
-    state = Enum.reduce(ops, state, &apply_op/2)
-    {{:ok, last(state.entries)}, state}
-  end
+  defp read(state, request) do
+    case {state.worlds[elem(request, 1)], request} do
+      {nil, _} ->
+        {:error, {:unknown_world, "no such world"}}
 
-  defp last([]), do: 0
-  defp last([{seq, _} | _]), do: seq
+      {world, {:world, _}} ->
+        {tick, seq} = marked(world)
 
-  defp apply_op({:entries, entries}, state) do
-    Enum.reduce(entries, state, fn {seq, bytes}, state ->
-      if seq <= last(state.entries), do: state, else: %{state | entries: [{seq, bytes} | state.entries]}
-    end)
-  end
+        {:ok,
+         %{
+           meta: world.meta,
+           reached: world.reached,
+           last_seq: last(world),
+           marked_seq: seq,
+           marked_tick: tick
+         }}
 
-  defp apply_op({:mark, tick, seq}, state) do
-    cond do
-      {tick, seq} in state.marks ->
-        state
-
-      match?([{last_tick, last_seq} | _] when last_tick >= tick or last_seq >= seq, state.marks) or
-          not List.keymember?(state.entries, seq, 0) ->
-        raise "mark {#{tick}, #{seq}} is out of order after #{inspect(List.first(state.marks))}"
-
-      true ->
-        %{state | marks: [{tick, seq} | state.marks]}
+      {world, {:unmarked, _, from, most}} ->
+        {_, marked} = marked(world)
+        entries = for {seq, _} = entry <- Enum.reverse(world.entries), seq > max(from, marked), do: entry
+        n = max(div(most, 1_048_576), 1)
+        {:ok, Enum.take(entries, n), length(entries) > n}
     end
   end
 
-  defp apply_op({:unmark, tick}, %{marks: [{tick, _} | marks]} = state), do: %{state | marks: marks}
-  defp apply_op({:unmark, _}, state), do: state
-  defp apply_op({:reached, tick}, state), do: %{state | reached: max(tick, state.reached)}
+  defp write(state, {:world, _} = request), do: {read(state, request), state}
+  defp write(state, {:unmarked, _, _, _} = request), do: {read(state, request), state}
+
+  defp write(state, {:create_world, id, meta}) do
+    case state.worlds[id] do
+      nil -> {:ok, put_in(state.worlds[id], %{@world | meta: meta})}
+      %{meta: ^meta} -> {:ok, state}
+      _ -> {{:error, {:exists, "there is one"}}, state}
+    end
+  end
+
+  defp write(state, {:prune, id, before}) do
+    world = state.worlds[id]
+    {gone, marks} = Enum.split_with(world.marks, fn {tick, _} -> tick < before end)
+
+    case gone do
+      [] ->
+        {{:ok, 0}, state}
+
+      [{_, seq} = cut | _] ->
+        entries = Enum.filter(world.entries, &(elem(&1, 0) > seq))
+        {{:ok, 1}, put_in(state.worlds[id], %{world | marks: marks, entries: entries, cut: cut})}
+    end
+  end
+
+  defp write(state, {:commit, id, ops}) do
+    case state.worlds[id] do
+      nil ->
+        {{:error, {:unknown_world, "no such world"}}, state}
+
+      world ->
+        world = Enum.reduce(ops, world, &apply_op/2)
+        {{:ok, last(world)}, put_in(state.worlds[id], world)}
+    end
+  end
+
+  defp last(%{entries: [{seq, _} | _]}), do: seq
+  defp last(%{cut: {_, seq}}), do: seq
+
+  defp marked(%{marks: [mark | _]}), do: mark
+  defp marked(%{cut: cut}), do: cut
+
+  defp apply_op({:entries, entries}, world) do
+    Enum.reduce(entries, world, fn {seq, bytes}, world ->
+      if seq <= last(world), do: world, else: %{world | entries: [{seq, bytes} | world.entries]}
+    end)
+  end
+
+  defp apply_op({:mark, tick, seq}, world) do
+    cond do
+      {tick, seq} in world.marks ->
+        world
+
+      match?([{last_tick, last_seq} | _] when last_tick >= tick or last_seq >= seq, world.marks) or
+          not List.keymember?(world.entries, seq, 0) ->
+        raise "mark {#{tick}, #{seq}} is out of order after #{inspect(List.first(world.marks))}"
+
+      true ->
+        %{world | marks: [{tick, seq} | world.marks]}
+    end
+  end
+
+  defp apply_op({:unmark, tick}, %{marks: [{tick, _} | marks]} = world), do: %{world | marks: marks}
+  defp apply_op({:unmark, _}, world), do: world
+  defp apply_op({:reached, tick}, world), do: %{world | reached: max(tick, world.reached)}
 end

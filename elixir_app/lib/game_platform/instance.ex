@@ -42,6 +42,14 @@ defmodule GamePlatform.Instance do
   def start_link({name, options}), do: Supervisor.start_link(__MODULE__, {name, options}, name: name)
 
   def via(name, part), do: {:via, Registry, {registry(name), part}}
+
+  # The process of a part; nil if there is none, or no such instance, or none any more.
+  def whereis(name, part) do
+    GenServer.whereis(via(name, part))
+  rescue
+    ArgumentError -> nil
+  end
+
   def registry(name), do: Module.concat(name, Registry)
   def devices(name), do: Module.concat(name, Devices)
   def rates(name), do: Module.concat(name, Rates)

@@ -157,9 +157,12 @@ defmodule GamePlatform.Mail do
   @spec begin(game) :: {:ok, tick | nil} | {:error, :not_running | {reason :: atom, sentence :: String.t()}}
   def begin(game), do: call(game, :begin, @begin_ms)
 
-  @doc "The server of the world, which is at that tick: outcomes of later ones are to come."
-  @spec opened(game, tick, pid) :: :ok
-  def opened(game, tick, server), do: cast(game, {:opened, tick, server})
+  @doc """
+  The server of the world, which is at that tick: outcomes of later ones are to come. It is not told by anything else, so
+  whoever is refused asks again.
+  """
+  @spec opened(game, tick, pid) :: :ok | refusal
+  def opened(game, tick, server), do: call(game, {:opened, tick, server}, @begin_ms)
 
   @doc """
   Told by the world's server: these are all outcomes of the ticks after `from` up to `to`. If there are others that
@@ -196,11 +199,13 @@ defmodule GamePlatform.Mail do
   def sync(game) do
     with {:ok, world} <- GamePlatform.world(game),
          {:ok, tick} <- Compute.tick(world) do
-      WorldServer.tell(Instance.via(game, :world_server))
+      if server = Instance.whereis(game, :world_server), do: WorldServer.tell(server)
       call(game, {:sync, tick}, @sync_ms)
     else
       _ -> {:error, :not_running}
     end
+  catch
+    :exit, _ -> {:error, :not_running}
   end
 
   @doc """
@@ -217,7 +222,7 @@ defmodule GamePlatform.Mail do
   end
 
   defp call(game, request, timeout \\ 5_000) do
-    with pid when is_pid(pid) <- whereis(game),
+    with pid when is_pid(pid) <- Instance.whereis(game, :mail),
          do: GenServer.call(pid, request, timeout),
          else: (_ -> {:error, :not_running})
   catch
@@ -229,12 +234,9 @@ defmodule GamePlatform.Mail do
   end
 
   defp cast(game, request) do
-    with pid when is_pid(pid) <- whereis(game), do: GenServer.cast(pid, request)
+    with pid when is_pid(pid) <- Instance.whereis(game, :mail), do: GenServer.cast(pid, request)
     :ok
   end
-
-  defp whereis(game),
-    do: if(Process.whereis(Instance.registry(game)), do: GenServer.whereis(Instance.via(game, :mail)))
 
   @doc false
   def child_spec({name, options}), do: Sequencer.child_spec({name, options})

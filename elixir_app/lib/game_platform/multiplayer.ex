@@ -230,9 +230,7 @@ defmodule GamePlatform.Multiplayer do
   end
 
   defp ask(game, question, part) do
-    if Process.whereis(Instance.registry(game)),
-      do: question.(Instance.via(game, part)),
-      else: {:error, :not_running}
+    if pid = Instance.whereis(game, part), do: question.(pid), else: {:error, :not_running}
   catch
     :exit, _ -> {:error, :not_running}
   end

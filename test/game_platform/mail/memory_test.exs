@@ -56,7 +56,8 @@ defmodule GamePlatform.Mail.MemoryTest do
     assert {:ok, [%{seq: 1, json: ~s({"text":"a"})}, %{seq: 2, json: "{}"}], 3} = Mail.read(game, boxes, 0)
     assert {:ok, [%{seq: 1}], 1} = Mail.read(game, boxes, 0, limit: 1)
     assert {:ok, [%{seq: 1}], 1} = Mail.read(game, boxes, 0, bytes: 1)
-    assert {:ok, [%{seq: 2}], 3} = Mail.read(game, boxes, 1, limit: 1)
+    assert {:ok, [%{seq: 2}], 2} = Mail.read(game, boxes, 1, limit: 1)
+    assert {:ok, [], 3} = Mail.read(game, boxes, 2, limit: 1)
     long = String.duplicate("x", 16_384)
 
     for {box, event, payload} <- [

@@ -29,9 +29,11 @@ defmodule GamePlatform.Mail.Sequencer do
     {seq, complete} = Store.last(keeper.store)
     link = options[:link]
     Store.set(keeper.store, :durable, link != nil)
-    Process.send_after(self(), :sweep, @sweep_ms)
+    sweep_ms = options[:sweep_ms] || @sweep_ms
+    Process.send_after(self(), :sweep, sweep_ms)
 
     state = %{
+      sweep_ms: sweep_ms,
       keeper: keeper,
       store: keeper.store,
       attached: Attached.new(game),
@@ -42,6 +44,9 @@ defmodule GamePlatform.Mail.Sequencer do
       complete: complete,
       have: if(link, do: nil, else: complete),
       server: Store.get(keeper.store, :server),
+      # {tick, server, from}, while it is not known yet what is told; and whether a full disk keeps it from being known.
+      opening: nil,
+      adrift: false,
       # Whether the server has been asked to tell again, or is to be `:later`.
       retelling: false,
       # What is to be stamped, the last one first, and how many wait, those under way too.
@@ -61,6 +66,10 @@ defmodule GamePlatform.Mail.Sequencer do
   end
 
   @impl true
+  # What the log has is being read, and was told before.
+  def handle_call({:attach, _, _, _}, _, %{journal: journal, have: nil} = state) when journal != nil,
+    do: {:reply, {:error, :not_running}, state}
+
   def handle_call({:attach, target, boxes, from}, _, state) do
     # What is above the last one was never told.
     from = min(from, elem(Store.last(state.store), 0))
@@ -85,10 +94,27 @@ defmodule GamePlatform.Mail.Sequencer do
     # What is not safe will come again, or otherwise.
     {gone, queue} = Enum.split_with(state.queue, &match?({:outcomes, _, _}, &1))
     gone = gone |> Enum.map(&Round.count/1) |> Enum.sum()
-    state = %{state | queue: queue, waiting: state.waiting - gone, syncs: [], server: nil, retelling: false}
+    state = %{state | queue: queue, waiting: state.waiting - gone, syncs: [], server: nil, opening: nil}
+    Store.set(state.store, :server, nil)
     have = state.have && state.complete
-    {:noreply, begun(%{state | beginning: [from | state.beginning], epoch: state.epoch + 1, have: have})}
+
+    {:noreply,
+     begun(%{
+       state
+       | beginning: [from | state.beginning],
+         epoch: state.epoch + 1,
+         have: have,
+         retelling: false
+     })}
   end
+
+  # It is to be known first what is told.
+  def handle_call({:opened, tick, server}, from, %{journal: journal, have: nil, adrift: false} = state)
+      when journal != nil,
+      do: {:noreply, %{state | opening: {tick, server, from}}}
+
+  def handle_call({:opened, tick, server}, from, state),
+    do: {:noreply, opened(%{state | opening: {tick, server, from}})}
 
   def handle_call({:sync, tick}, from, state),
     do: {:noreply, flush(%{state | syncs: [{tick, from} | state.syncs]})}
@@ -118,14 +144,6 @@ defmodule GamePlatform.Mail.Sequencer do
   @impl true
   def handle_cast({:acked, box, seq}, state),
     do: {:noreply, %{state | keeper: Keeper.acked(state.keeper, box, seq)}}
-
-  def handle_cast({:opened, tick, server}, state) do
-    # A world that is not where outcomes are told up to has begun anew.
-    have = if state.complete == nil or tick < state.complete, do: tick, else: state.complete
-    {last, _} = Store.last(state.store)
-    :ets.insert(state.store.index, [{:last, last, have}, {:server, server}, {:tick, tick}])
-    {:noreply, %{state | complete: have, have: have, server: server, retelling: false}}
-  end
 
   # Of a world before the one that is there, or before it is known what is missing.
   def handle_cast({:outcomes, server, _, _, _}, %{server: current, have: have} = state)
@@ -160,7 +178,7 @@ defmodule GamePlatform.Mail.Sequencer do
 
   def handle_info(:sweep, state) do
     send(self(), :expire)
-    Process.send_after(self(), :sweep, @sweep_ms)
+    Process.send_after(self(), :sweep, state.sweep_ms)
     {:noreply, cut(%{state | keeper: Keeper.sweep(state.keeper)})}
   end
 
@@ -190,8 +208,8 @@ defmodule GamePlatform.Mail.Sequencer do
 
   # Nobody waits for a disk that is full.
   defp journaled({:not_created, sentence}, state) do
-    Logger.error("messages cannot be written to the event log: #{sentence}")
-    {:noreply, answer_beginning(state, {:ok, state.complete})}
+    if not state.adrift, do: Logger.error("messages cannot be written to the event log: #{sentence}")
+    {:noreply, opened(answer_beginning(%{state | adrift: true}, {:ok, state.complete}))}
   end
 
   defp journaled({:found, %{from: from, floor: floor, last: last}}, state) do
@@ -295,7 +313,19 @@ defmodule GamePlatform.Mail.Sequencer do
   end
 
   defp ready(%{have: have} = state) when have != nil, do: state
-  defp ready(state), do: retell(%{state | have: state.complete})
+  defp ready(%{opening: nil} = state), do: retell(%{state | have: state.complete})
+  defp ready(state), do: opened(state)
+
+  defp opened(%{opening: nil} = state), do: state
+
+  defp opened(%{opening: {tick, server, from}} = state) do
+    # A world that is not where outcomes are told up to has begun anew.
+    have = if state.complete == nil or tick < state.complete, do: tick, else: state.complete
+    {last, _} = Store.last(state.store)
+    :ets.insert(state.store.index, [{:last, last, have}, {:server, server}, {:tick, tick}])
+    GenServer.reply(from, :ok)
+    %{state | complete: have, have: have, server: server, retelling: false, opening: nil}
+  end
 
   # Who begins knows all that is safe: nothing is under way of which it could turn out to be.
   defp begun(%{beginning: []} = state), do: state

@@ -65,8 +65,11 @@ defmodule GamePlatform.Mail.Store do
 
   defp read(store, boxes, from, start, limit, bytes) do
     {last, _} = last(store)
-    found = for box <- boxes, message <- take(store.messages, box, start, last, limit, bytes), do: message
-    {messages, next} = cut(Enum.sort_by(found, & &1.seq), limit, bytes, max(last, start))
+    taken = for box <- boxes, do: take(store.messages, box, start, last, limit, bytes, [])
+    # So far all of them have been read.
+    upto = taken |> Enum.map(&elem(&1, 1)) |> Enum.min(fn -> last end) |> max(start)
+    found = for {messages, _} <- taken, message <- messages, message.seq <= upto, do: message
+    {messages, next} = found |> Enum.sort_by(& &1.seq) |> cut(limit, bytes, upto)
 
     case boxes |> Enum.map(&floor(store, &1)) |> Enum.max(fn -> 0 end) do
       floor when floor > start -> read(store, boxes, from, floor, limit, bytes)
@@ -75,23 +78,24 @@ defmodule GamePlatform.Mail.Store do
     end
   end
 
-  defp take(_, _, _, _, n, bytes) when n <= 0 or bytes <= 0, do: []
+  # Messages, and up to where they are all that there are.
+  defp take(_, _, from, _, n, bytes, taken) when n <= 0 or bytes <= 0, do: {taken, from}
 
-  defp take(table, box, from, last, n, bytes) do
+  defp take(table, box, from, last, n, bytes, taken) do
     case :ets.next(table, {box, from}) do
       {^box, seq} = key when seq <= last ->
         case :ets.lookup(table, key) do
           [{_, tick, event, json}] ->
             message = %{seq: seq, tick: tick, event: event, json: json}
-            [message | take(table, box, seq, last, n - 1, bytes - size(message))]
+            take(table, box, seq, last, n - 1, bytes - size(message), [message | taken])
 
           # Removed since the key was found.
           [] ->
-            take(table, box, seq, last, n, bytes)
+            take(table, box, seq, last, n, bytes, taken)
         end
 
       _ ->
-        []
+        {taken, last}
     end
   end
 

@@ -15,6 +15,8 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   @late_ticks 4_000
   # What was answered with a tick that is over by now may have been put off.
   @put_off_ticks 256
+  @opened_us 30_000_000
+  @again_ms 20
 
   def start_link({name, options}), do: GenServer.start_link(__MODULE__, options, name: name)
 
@@ -49,7 +51,7 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
          {:ok, tick} <- Compute.tick(world) do
       # What is told already is not told again, and what a restart has left is.
       told = if recovered?, do: min(told || tick, tick), else: tick
-      if mail = options[:mail], do: Mail.opened(mail, told, self())
+      if mail = options[:mail], do: opened(mail, told, now_us() + @opened_us)
 
       {:ok,
        schedule(%{
@@ -77,12 +79,27 @@ defmodule GamePlatform.Game.Simulation.WorldServer do
   end
 
   defp world(options, nil) do
-    if options[:mail], do: Mail.begin(options.mail)
+    if options[:mail], do: begun(options.mail, now_us() + @opened_us)
     options = options |> Map.take(Config.options(:world)) |> Map.to_list()
     with {:ok, world} <- Compute.new_world(options), do: {:ok, world, false, nil}
   end
 
   defp world(options, data), do: data.module.open(options, data)
+
+  defp begun(mail, until) do
+    if not match?({:ok, _}, Mail.begin(mail)) and now_us() < until do
+      Process.sleep(@again_ms)
+      begun(mail, until)
+    end
+  end
+
+  # It may be being started again.
+  defp opened(mail, tick, until) do
+    if Mail.opened(mail, tick, self()) != :ok and now_us() < until do
+      Process.sleep(@again_ms)
+      opened(mail, tick, until)
+    end
+  end
 
   @impl true
   def handle_info(:tick, state) do
