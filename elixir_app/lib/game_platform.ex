@@ -12,8 +12,9 @@ defmodule GamePlatform do
   is started anew, at tick 0.
 
   With `edge: [port: 4000]` it serves clients: the page on `/`, Phoenix Channels on `/socket`, and the world on the
-  topic `world:main` (`GamePlatformWeb.WorldChannel`), where they play (`GamePlatform.Multiplayer`); with
-  `admin: [admin_port: 4001]` health and metrics.
+  topic `world:main` (`GamePlatformWeb.WorldChannel`), where they play (`GamePlatform.Multiplayer`); the same without a
+  socket, over HTTP (`GamePlatformWeb.API`). `GamePlatform.Sessions` knows who they are, and sends them messages. With
+  `admin: [admin_port: 4001]` there are health and metrics.
 
   Nothing is started unasked, and no name is taken but the one given: any number of instances run side by
   side.

@@ -46,6 +46,8 @@ defmodule GamePlatform.Sessions do
   @topic "world:main"
   # Clocks of others may be as much behind.
   @revoked_slack_s 60
+  # No token needs to be known for longer than to the year 2106.
+  @last_s 0xFFFF_FFFF
   # How long it is remembered when the tokens of a player were revoked: none of ours lasts longer.
   @revoked_s 2_592_000 + @revoked_slack_s
 
@@ -84,11 +86,12 @@ defmodule GamePlatform.Sessions do
   defp player(_, _, %{player: player}) when is_binary(player), do: {:ok, player}
 
   defp player(game, config, %{token: token} = opts) when token != nil do
-    case Tokens.claims(game, config, token) do
-      {:ok, %{"sub" => player}} -> {:ok, player}
+    with {:ok, %{"sub" => _}} <- Tokens.claims(game, config, token),
+         {:ok, %{player: player}} <- Tokens.identity(game, config, token) do
+      {:ok, player}
+    else
       # As for sockets: it says only that its bearer may come in.
       {:ok, _} -> Names.guest_id(opts[:name], opts[:guest])
-      {:error, :not_running} = error -> error
       {:error, reason} -> {:error, {:token, reason}}
     end
   end
@@ -169,7 +172,7 @@ defmodule GamePlatform.Sessions do
          {:ok, tick} <- tick(world),
          :ok <- Mail.sync(game),
          # Tokens of this device that were refreshed may be valid for as long.
-         until = max(ceil(identity.expires_at), now_s() + config.token_s) + @revoked_slack_s,
+         until = max(ceil(min(identity.expires_at, @last_s)), now_s() + config.token_s) + @revoked_slack_s,
          {:ok, _} <- Mail.revoke(game, id, until) do
       Session.forget(game, identity.player, id)
       close(config, "session:" <> id)
@@ -248,9 +251,9 @@ defmodule GamePlatform.Sessions do
     Session.socket(game, identity.player, id, start(game, identity), self())
   end
 
-  @doc "A device has everything up to `seq`."
+  @doc "The device of a socket, of which the calling process is the channel, has everything up to `seq`."
   @spec acked(game, player, session_id, non_neg_integer) :: :ok
-  def acked(game, player, id, seq), do: Session.acked(game, player, id, seq)
+  def acked(game, player, id, seq), do: Session.acked(game, player, id, seq, self())
 
   # What was told before the token is not for it. A world that keeps nothing may be younger than the token.
   defp start(game, identity) do

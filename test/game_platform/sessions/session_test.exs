@@ -99,6 +99,31 @@ defmodule GamePlatform.Sessions.SessionTest do
     assert_receive {:DOWN, ^monitor, :process, ^pid, :normal}, 5_000
   end
 
+  test "what a channel acknowledges counts, also when the session was made again", context do
+    %{game: game, id: id, identity: identity, pid: pid} = context
+    assert {:ok, 0} = Sessions.join(game, identity, "ws:x")
+    seq = tell(game, "ann", 1)
+    {:ok, _} = Sessions.heard(game, identity, id, seq)
+    assert kept(game, "ann")
+    Sessions.acked(game, "ann", "ws:x", seq)
+    wait_until(fn -> not kept(game, "ann") end)
+
+    monitor = Process.monitor(pid)
+    Process.exit(pid, :kill)
+    assert_receive {:DOWN, ^monitor, _, _, _}, 5_000
+    Sessions.acked(game, "ann", "ws:x", seq)
+    assert [%{session_id: "ws:x", via: "socket", acked: ^seq}] = Sessions.devices(game, "ann")
+    assert [%{devices: 1}] = Sessions.list(game)
+    assert :ok = Sessions.acked(NoSuch.Game, "ann", "ws:x", seq)
+  end
+
+  test "it wakes up when there is something to do", %{game: game, identity: identity, id: id} do
+    due_ms = fn -> Process.read_timer(:sys.get_state(session(game, "ann")).sweep) end
+    assert due_ms.() in 25_000..30_000
+    {:ok, _} = Sessions.heard(game, identity, id)
+    assert due_ms.() in 25_000..30_000
+  end
+
   test "of nine devices one is forgotten", %{game: game, id: id} do
     for _ <- 1..8, do: {:ok, _} = Sessions.connect(game, player: "ann")
     devices = Sessions.devices(game, "ann")

@@ -196,6 +196,11 @@ defmodule GamePlatformWeb.API.VisitsTest do
     for token <- [token, renewed],
         do: game |> get("/api/v1/me", token: token) |> assert_error(401, "unauthorized")
 
+    # Nor does it open another door.
+    for token <- [token, renewed],
+        path <- ["/api/v1/connect", "/api/v1/refresh", "/api/v1/logout"],
+        do: game |> post(path, token: token) |> assert_error(401, "unauthorized")
+
     game |> get("/mailbox/#{id}/messages", token: other) |> assert_error(404, "unknown_session")
     assert {200, _, %{"devices" => [%{"session_id" => ^other_id}]}} = get(game, "/api/v1/me", token: other)
 
@@ -205,6 +210,20 @@ defmodule GamePlatformWeb.API.VisitsTest do
     assert Sessions.devices(game, player) == []
     # And anew.
     assert {200, _, %{"name" => ^player}} = get(game, "/api/v1/me", token: connect!(game, body)["token"])
+  end
+
+  @tag game: [edge: [port: 0, jwt_secret: @secret]]
+  test "a token may claim to be good for ever", %{game: game} do
+    for exp <- [1.0e300, 9_223_372_036_854_775_807] do
+      {:ok, token} = Token.sign(%{sub: "ann", exp: exp}, @secret)
+      %{"session_id" => id, "token" => own} = connect!(game, %{}, token: token)
+      {:ok, _} = Sessions.tell(game, "ann", "mail", %{})
+      assert {200, _, %{"messages" => [_ | _]}} = get(game, "/poll/" <> id, token: token)
+      {:ok, claims} = Token.verify(own, @secret)
+      {:ok, long} = Token.sign(%{claims | "exp" => exp}, @secret)
+      assert {200, _, _} = post(game, "/api/v1/logout", token: long)
+      game |> get("/api/v1/me", token: own) |> assert_error(401, "unauthorized")
+    end
   end
 
   test "what a VM knows by itself needs no token", %{game: game} do

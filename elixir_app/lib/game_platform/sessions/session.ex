@@ -46,8 +46,15 @@ defmodule GamePlatform.Sessions.Session do
   @spec socket(atom, String.t(), String.t(), non_neg_integer, pid) :: answer
   def socket(game, player, id, start, pid), do: call(game, player, {:socket, id, start, pid}, :token)
 
-  @spec acked(atom, String.t(), String.t(), non_neg_integer) :: :ok
-  def acked(game, player, id, seq), do: cast(game, player, {:acked, id, seq})
+  @doc "The device of that channel has everything up to `seq`. A session that is new gets to know it by that."
+  @spec acked(atom, String.t(), String.t(), non_neg_integer, pid) :: :ok
+  def acked(game, player, id, seq, pid) do
+    with {:ok, session} <- ensure(game, player, :token), do: GenServer.cast(session, {:acked, id, seq, pid})
+    :ok
+  catch
+    # It is asked again with what comes next.
+    :exit, _ -> :ok
+  end
 
   @doc "Forgets a device, or all of them with `:all`; tells the ids. None if there is no session."
   @spec forget(atom, String.t(), String.t() | :all) :: [String.t()]
@@ -112,12 +119,11 @@ defmodule GamePlatform.Sessions.Session do
   @impl true
   def init({game, player, made_by}) do
     %{session_s: session_s, endpoint: endpoint, topic: topic} = Settings.get(game)
-    Process.send_after(self(), :sweep, sweep_ms(session_s))
     # Other devices may be there that this process has not heard of yet, unless the player is new.
     quiet_until = if made_by == :connect, do: now_s(), else: now_s() + session_s
 
     {:ok,
-     %{
+     sweep_later(%{
        game: game,
        player: player,
        session_s: session_s,
@@ -128,8 +134,9 @@ defmodule GamePlatform.Sessions.Session do
        seen: Seen.new(game, player, endpoint, topic),
        quiet_until: quiet_until,
        # What the mailbox was told that nobody needs any more.
-       told: 0
-     }}
+       told: 0,
+       sweep: nil
+     })}
   end
 
   @impl true
@@ -183,7 +190,8 @@ defmodule GamePlatform.Sessions.Session do
   defp acked_of(id, state), do: {state.devices[id].acked, state}
 
   @impl true
-  def handle_continue(:present, state), do: {:noreply, tell(%{state | seen: Seen.come(state.seen)})}
+  def handle_continue(:present, state),
+    do: {:noreply, tell(sweep_later(%{state | seen: Seen.come(state.seen)}))}
 
   @impl true
   def handle_cast({:waited, id, ref}, state) do
@@ -198,16 +206,22 @@ defmodule GamePlatform.Sessions.Session do
     end
   end
 
-  def handle_cast({:acked, id, seq}, state),
-    do: {:noreply, tell(%{state | devices: Devices.acked(state.devices, id, seq)})}
+  def handle_cast({:acked, id, seq, pid}, state) do
+    state =
+      case state.devices do
+        %{^id => %{socket: {_, _}}} -> %{state | devices: Devices.acked(state.devices, id, seq)}
+        _ -> state |> heard(id, seq, {pid, Process.monitor(pid)}) |> count()
+      end
+
+    {:noreply, tell(%{state | devices: Devices.acked(state.devices, id, seq)})}
+  end
 
   @impl true
   def handle_info(:sweep, state) do
     now = now_s()
 
     if Devices.any?(state.devices, now - state.session_s) do
-      Process.send_after(self(), :sweep, sweep_ms(state.session_s))
-      {:noreply, state |> absent_unless_seen() |> tell()}
+      {:noreply, state |> absent_unless_seen() |> tell() |> sweep_later()}
     else
       {:stop, :normal, state}
     end
@@ -281,6 +295,17 @@ defmodule GamePlatform.Sessions.Session do
       else: %{state | seen: Seen.leave(state.seen)}
   end
 
-  defp sweep_ms(session_s), do: 1_000 * min(div(@present_s, 4), max(div(session_s, 4), 1))
+  # When there may be something to do: thousands of sessions are not to wake up for nothing.
+  defp sweep_later(state) do
+    if state.sweep, do: Process.cancel_timer(state.sweep)
+    now = now_s()
+    all = Map.values(state.devices)
+    heard = for device <- all, do: if(device.socket, do: now, else: device.seen)
+    over = Enum.max(heard, fn -> now end) + state.session_s
+    unseen = for %{http: http} when http != nil <- all, state.seen.present?, do: http + @present_s
+    due_s = min(over, Enum.max(unseen, fn -> over end)) - now
+    %{state | sweep: Process.send_after(self(), :sweep, 1_000 * max(due_s, 1))}
+  end
+
   defp now_s, do: System.monotonic_time(:second)
 end

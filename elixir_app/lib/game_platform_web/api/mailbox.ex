@@ -7,6 +7,8 @@ defmodule GamePlatformWeb.API.Mailbox do
 
   @limit 100
   @most_actions 100
+  # A token may claim to last for ever.
+  @last_s 0xFFFF_FFFF
   # How soon is looked again when the mail is being started.
   @again_ms 100
   @later [:busy, :log_behind, :log_down, :log_full]
@@ -69,7 +71,10 @@ defmodule GamePlatformWeb.API.Mailbox do
     with {:ok, from} <- begin(game, identity, id, params),
          {:ok, _} <- Sessions.waits(game, identity, id, ref) do
       try do
-        wait(context, Sessions.boxes(identity.player), from, ref, deadline)
+        # Who was revoked in between was not told.
+        if match?({:ok, _}, Sessions.authorize(game, identity.token)),
+          do: wait(context, Sessions.boxes(identity.player), from, ref, deadline),
+          else: over(:ended)
       after
         Sessions.waited(game, identity, id, ref)
         forget(ref)
@@ -81,7 +86,7 @@ defmodule GamePlatformWeb.API.Mailbox do
 
   # A token that expires meanwhile is not good for what comes then.
   defp wait_ms(%{expires_at: at}, most_ms) do
-    left_ms = trunc(at * 1_000) - System.os_time(:millisecond)
+    left_ms = trunc(min(at, @last_s) * 1_000) - System.os_time(:millisecond)
     left_ms |> min(most_ms) |> max(0)
   end
 
