@@ -252,7 +252,8 @@ defmodule GamePlatform.Sessions do
   end
 
   @doc "The device of a socket, of which the calling process is the channel, has everything up to `seq`."
-  @spec acked(game, player, session_id, non_neg_integer) :: :ok
+  @spec acked(game, player, session_id, non_neg_integer) ::
+          {:ok, acked :: non_neg_integer} | {:error, :not_running | :too_many_sessions}
   def acked(game, player, id, seq), do: Session.acked(game, player, id, seq, self())
 
   # What was told before the token is not for it. A world that keeps nothing may be younger than the token.

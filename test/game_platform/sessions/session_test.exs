@@ -105,16 +105,14 @@ defmodule GamePlatform.Sessions.SessionTest do
     seq = tell(game, "ann", 1)
     {:ok, _} = Sessions.heard(game, identity, id, seq)
     assert kept(game, "ann")
-    Sessions.acked(game, "ann", "ws:x", seq)
+    assert {:ok, ^seq} = Sessions.acked(game, "ann", "ws:x", seq)
     wait_until(fn -> not kept(game, "ann") end)
 
-    monitor = Process.monitor(pid)
     Process.exit(pid, :kill)
-    assert_receive {:DOWN, ^monitor, _, _, _}, 5_000
-    Sessions.acked(game, "ann", "ws:x", seq)
+    assert {:ok, ^seq} = Sessions.acked(game, "ann", "ws:x", seq)
     assert [%{session_id: "ws:x", via: "socket", acked: ^seq}] = Sessions.devices(game, "ann")
     assert [%{devices: 1}] = Sessions.list(game)
-    assert :ok = Sessions.acked(NoSuch.Game, "ann", "ws:x", seq)
+    assert {:error, :not_running} = Sessions.acked(NoSuch.Game, "ann", "ws:x", seq)
   end
 
   test "it wakes up when there is something to do", %{game: game, identity: identity, id: id} do

@@ -15,6 +15,7 @@ defmodule GamePlatform.Sessions.Session do
   # How long a player is seen after the last request.
   @present_s 60
   @hibernate_ms 1_000
+  @again_ms 10
 
   @type answer :: {:ok, acked :: non_neg_integer} | {:error, :not_running | :too_many_sessions}
 
@@ -47,14 +48,8 @@ defmodule GamePlatform.Sessions.Session do
   def socket(game, player, id, start, pid), do: call(game, player, {:socket, id, start, pid}, :token)
 
   @doc "The device of that channel has everything up to `seq`. A session that is new gets to know it by that."
-  @spec acked(atom, String.t(), String.t(), non_neg_integer, pid) :: :ok
-  def acked(game, player, id, seq, pid) do
-    with {:ok, session} <- ensure(game, player, :token), do: GenServer.cast(session, {:acked, id, seq, pid})
-    :ok
-  catch
-    # It is asked again with what comes next.
-    :exit, _ -> :ok
-  end
+  @spec acked(atom, String.t(), String.t(), non_neg_integer, pid) :: answer
+  def acked(game, player, id, seq, pid), do: call(game, player, {:acked, id, seq, pid}, :token)
 
   @doc "Forgets a device, or all of them with `:all`; tells the ids. None if there is no session."
   @spec forget(atom, String.t(), String.t() | :all) :: [String.t()]
@@ -85,7 +80,10 @@ defmodule GamePlatform.Sessions.Session do
   defp call(game, player, request, made_by, tries) do
     with {:ok, pid} <- ensure(game, player, made_by), do: GenServer.call(pid, request)
   catch
-    :exit, _ -> call(game, player, request, made_by, tries - 1)
+    :exit, _ ->
+      # One that was killed is there for others a little longer.
+      Process.sleep(@again_ms)
+      call(game, player, request, made_by, tries - 1)
   end
 
   defp ensure(game, player, made_by) do
@@ -158,6 +156,11 @@ defmodule GamePlatform.Sessions.Session do
   def handle_call({:socket, id, start, pid}, _, state),
     do: reply(acked_of(id, heard(state, id, start, {pid, Process.monitor(pid)})), id)
 
+  def handle_call({:acked, id, seq, pid}, _, state) do
+    state = if state.devices[id][:socket], do: state, else: heard(state, id, seq, {pid, Process.monitor(pid)})
+    reply(acked_of(id, %{state | devices: Devices.acked(state.devices, id, seq)}), id)
+  end
+
   def handle_call(:devices, _, state) do
     now = now_s()
 
@@ -204,16 +207,6 @@ defmodule GamePlatform.Sessions.Session do
       _ ->
         {:noreply, state}
     end
-  end
-
-  def handle_cast({:acked, id, seq, pid}, state) do
-    state =
-      case state.devices do
-        %{^id => %{socket: {_, _}}} -> %{state | devices: Devices.acked(state.devices, id, seq)}
-        _ -> state |> heard(id, seq, {pid, Process.monitor(pid)}) |> count()
-      end
-
-    {:noreply, tell(%{state | devices: Devices.acked(state.devices, id, seq)})}
   end
 
   @impl true
