@@ -155,13 +155,19 @@ defmodule GamePlatformWeb.WorldChannel.ResumeTest do
   test "what cannot be resumed from is said", %{game: game, port: port} do
     client = socket(port, token("ann"))
 
-    for bad <- [-1, 1.5, "x", "12x", %{}, Mail.last(game) + 1_000_000_000_000] do
+    for bad <- [-1, 1.5, "x", "12x", %{}] do
       push(client, "1", "1", @topic, "phx_join", %{resume: bad})
       assert {[_, "1", _, "phx_reply", %{"status" => "error", "response" => response}], _} = next(client)
       assert %{"field" => "resume", "reason" => _} = response
     end
 
-    assert {_, %{"seq" => _}} = joined(client)
+    last = publish(game, 1)
+    # What was seen of a server before, which kept nothing.
+    assert {client, %{"seq" => ^last}} = joined(client, @topic, %{resume: last + 1_000_000})
+    assert {last, "gap", %{"from" => 1, "to" => last}} == message(client)
+    assert {[_, _, _, "keyframe", _], client} = next(client)
+    seq = publish(game, 2)
+    assert {seq, "event", %{"n" => 2}} == message(client)
   end
 
   test "the sequencer dies: channels are joined again, and nothing is lost or twice", %{

@@ -17,15 +17,17 @@ defmodule GamePlatformWeb.WorldChannel.Mailbox do
 
   # From where on: what the client says, else what its session knows, else now. Who has no box of a player only watches.
   def open(%{assigns: %{game: game} = assigns} = socket, params, boxes) do
-    mail = %{boxes: boxes, at: nil, device: device(assigns), sequencer: nil}
+    mail = %{boxes: boxes, at: nil, device: device(assigns), sequencer: nil, anew: false}
 
     with {:ok, resume} <- seq("resume", Map.get(params, "resume", assigns[:resume])),
          last = Mail.last(game),
-         :ok <- at_most(resume, last),
+         # Numbers begin anew in a server that keeps nothing: then nothing of what was seen is of this one.
+         anew = resume != nil and resume > last,
+         resume = if(anew, do: last, else: resume),
          {:ok, acked} <-
            if(player?(boxes), do: Sessions.join(game, assigns.identity, mail.device), else: {:ok, last}) do
       if resume && player?(boxes), do: Sessions.acked(game, assigns.player, mail.device, resume)
-      {:ok, assign(socket, :mail, %{mail | at: resume || acked})}
+      {:ok, assign(socket, :mail, %{mail | at: resume || acked, anew: anew})}
     end
   end
 
@@ -51,27 +53,28 @@ defmodule GamePlatformWeb.WorldChannel.Mailbox do
   defp wrong(name),
     do: {:error, %{reason: "#{name} is the last seq that you have seen, a number", field: name}}
 
-  defp at_most(resume, last) when resume == nil or resume <= last, do: :ok
-
-  defp at_most(_, last),
-    do:
-      {:error,
-       %{reason: "nothing has that seq yet, the newest is #{last}: join without resume", field: "resume"}}
-
   # Pushes what the client lacks. `:gap` if that is not all there was.
+  def catch_up(%{assigns: %{mail: %{anew: true, at: at} = mail}} = socket) do
+    gap(socket, min(at, 1), at)
+    {_, socket} = socket |> assign(:mail, %{mail | anew: false}) |> catch_up()
+    {:gap, socket}
+  end
+
   def catch_up(%{assigns: %{mail: mail, game: game}} = socket) do
     case Mail.read(game, mail.boxes, mail.at, limit: @batch) do
       {:ok, messages, next} ->
         {:ok, pushed(socket, messages, next)}
 
       {:gap, {from, to}, messages, next} ->
-        push(socket, "gap", %{seq: to, from: from, to: to})
+        gap(socket, from, to)
         {:gap, pushed(socket, messages, next)}
 
       {:error, _} ->
         {:ok, later(socket, @again_ms)}
     end
   end
+
+  defp gap(socket, from, to), do: push(socket, "gap", %{seq: to, from: from, to: to})
 
   defp pushed(socket, messages, next) do
     for message <- messages, do: push(socket, message.event, payload(message))
