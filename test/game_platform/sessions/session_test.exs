@@ -85,6 +85,16 @@ defmodule GamePlatform.Sessions.SessionTest do
     assert [%{player: "ann", devices: 1}] = Sessions.list(game)
   end
 
+  test "it ends with its last device", %{game: game, id: id, pid: pid} do
+    {:ok, %{session_id: other}} = Sessions.connect(game, player: "ann")
+    monitor = Process.monitor(pid)
+    assert Session.forget(game, "ann", id) == [id]
+    assert [%{session_id: ^other}] = Sessions.devices(game, "ann")
+    assert Session.forget(game, "ann", :all) == [other]
+    assert_receive {:DOWN, ^monitor, :process, ^pid, :normal}, 5_000
+    assert Session.forget(game, "ann", id) == []
+  end
+
   test "a device of a socket lives as long as its channel", context do
     %{game: game, identity: identity, pid: pid} = context
     channel = spawn(fn -> {:ok, 0} = Sessions.join(game, identity, "ws:x") && Process.sleep(:infinity) end)

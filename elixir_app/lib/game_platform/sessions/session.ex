@@ -175,12 +175,17 @@ defmodule GamePlatform.Sessions.Session do
 
   def handle_call({:forget, :all}, _, state) do
     ids = Map.keys(state.devices)
-    {:reply, ids, ids |> Enum.reduce(state, &without(&2, &1)) |> absent_unless_seen()}
+    forgotten(ids, Enum.reduce(ids, state, &without(&2, &1)))
   end
 
   def handle_call({:forget, id}, _, state) do
     known = if is_map_key(state.devices, id), do: [id], else: []
-    {:reply, known, state |> without(id) |> absent_unless_seen()}
+    forgotten(known, without(state, id))
+  end
+
+  defp forgotten(ids, state) do
+    state = absent_unless_seen(state)
+    if state.devices == %{}, do: {:stop, :normal, ids, state}, else: {:reply, ids, state}
   end
 
   defp reply({acked, state}, id) do
