@@ -146,6 +146,10 @@ defmodule GamePlatform.Sessions do
     end
   end
 
+  @doc "Whether somebody without a token may play."
+  @spec guests?(game) :: boolean
+  def guests?(game), do: match?({:ok, %{guests: true}}, Settings.fetch(game))
+
   @doc false
   # As `refresh/2`, for one whose token was looked at when its socket was opened: it is known to be of that device.
   def renew(_, %{session_id: nil}), do: {:error, :no_session}

@@ -6,10 +6,11 @@ defmodule GamePlatformWeb.UserSocket do
   `phoenix.js` 1.8. It is one that `POST /api/v1/connect` gave it, or that somebody else signed with `JWT_SECRET` (HS256;
   it must have an `exp`; its `sub` is the player's id). When the token expires, the socket is closed with 1008
   `token_expired`; the event `refresh` of `world:main` gives another one in time. Without `JWT_SECRET` a client may come
-  without a token, as a guest, and the server listens on the loopback interface only.
+  without a token, as a guest, unless `GUESTS=false`, and the server listens on the loopback interface only.
 
   A guest who shows the parameter `guest`, a secret of its own of 16 to 128 bytes, comes back as the same player;
-  without it every connection is a new one.
+  without it every connection is a new one. The parameter `name` is what a guest wants to be called; another name with the
+  same secret is another player.
 
   The parameter `resume`, the last `seq` that the client has seen, has it get what came since then
   (`GamePlatformWeb.WorldChannel`).
@@ -18,6 +19,7 @@ defmodule GamePlatformWeb.UserSocket do
   use GamePlatform.Socket
 
   alias GamePlatform.{Sessions, Transport}
+  alias GamePlatform.Sessions.Names
   alias GamePlatform.Transport.Token
 
   channel("world:*", GamePlatformWeb.WorldChannel)
@@ -32,7 +34,9 @@ defmodule GamePlatformWeb.UserSocket do
   end
 
   defp who({:error, :missing_token}, params, %{assigns: %{jwt: nil}} = socket) do
-    with {:ok, guest} <- guest(params), do: {:ok, known(socket, @nobody, guest)}
+    if Sessions.guests?(socket.assigns.game),
+      do: guest(params, socket),
+      else: {:error, "this server takes no guests: connect with a token of who runs it"}
   end
 
   defp who({:error, :missing_token}, _, _),
@@ -48,7 +52,7 @@ defmodule GamePlatformWeb.UserSocket do
 
       # It says only that its bearer may come in.
       {:error, {:missing_claim, %{claim: "sub"}}} ->
-        with {:ok, guest} <- guest(params), do: {:ok, known(socket, @nobody, guest)}
+        guest(params, socket)
 
       {:error, reason} ->
         {:error, "the token is refused: #{Token.describe(reason)}"}
@@ -60,14 +64,12 @@ defmodule GamePlatformWeb.UserSocket do
   defp known(socket, identity, player),
     do: assign(socket, player: player, identity: %{identity | player: player})
 
-  # Others see the name, so it does not tell the secret.
-  defp guest(%{"guest" => secret}) when is_binary(secret) and byte_size(secret) in 16..128,
-    do: {:ok, guest_name(:crypto.hash(:sha256, "game_platform guest " <> secret))}
-
-  defp guest(%{"guest" => _}), do: {:error, "guest is a secret of 16 to 128 bytes that you have chosen"}
-  defp guest(_), do: {:ok, guest_name(:crypto.strong_rand_bytes(8))}
-
-  defp guest_name(<<bytes::binary-size(8), _::binary>>), do: "guest-" <> Base.encode16(bytes, case: :lower)
+  defp guest(params, socket) do
+    case Names.guest_id(params["name"], params["guest"]) do
+      {:ok, guest} -> {:ok, known(socket, @nobody, guest)}
+      {:error, {_, %{option: option, expected: expected}}} -> {:error, "#{option} is #{expected}"}
+    end
+  end
 
   @impl true
   def id(socket), do: "player:" <> socket.assigns.player

@@ -3,14 +3,19 @@ defmodule GamePlatformWeb.WorldChannel.GuestTest do
   use ExUnit.Case, async: true
 
   alias GamePlatform.Bots.Client
-  alias GamePlatform.Multiplayer
+  alias GamePlatform.{Multiplayer, Sessions}
 
   @moduletag :capture_log
   @secret "only this browser knows"
 
   setup context do
     game = Module.concat(__MODULE__, "Game#{context.line}")
-    start_supervised!({GamePlatform, name: game, frequency: 16, ups: 100, backend: :nif, edge: [port: 0]})
+
+    start_supervised!(
+      {GamePlatform,
+       name: game, frequency: 16, ups: 100, backend: :nif, edge: [port: 0] ++ (context[:edge] || [])}
+    )
+
     {:ok, port} = GamePlatform.port(game)
     %{game: game, url: "ws://127.0.0.1:#{port}/socket/websocket"}
   end
@@ -31,6 +36,21 @@ defmodule GamePlatformWeb.WorldChannel.GuestTest do
     {_, %{"player" => fourth}} = joined(url, [])
     assert [player, other, third, fourth] |> Enum.uniq() |> length() == 4
     assert map_size(Multiplayer.connected(game)) == 4
+  end
+
+  test "a guest has a name, and is the same as over HTTP", %{game: game, url: url} do
+    assert {_, %{"player" => "zoe-" <> _ = player}} = joined(url, guest: @secret, name: "zoe")
+    assert {:ok, %{player_id: ^player}} = Sessions.connect(game, guest: @secret, name: "zoe")
+    assert {:error, sentence} = Client.connect(url, name: "zo\"e")
+    assert sentence =~ "name is letters"
+  end
+
+  @tag edge: [guests: false]
+  test "where guests are not wanted nobody comes without a token", %{game: game, url: url} do
+    assert {:error, sentence} = Client.connect(url, guest: @secret)
+    assert sentence =~ "no guests"
+    {:ok, %{token: token}} = Sessions.connect(game, player: "ann")
+    assert {_, %{"player" => "ann"}} = joined(url, token: token)
   end
 
   test "a secret that is none is refused", %{url: url} do
