@@ -83,8 +83,8 @@ defmodule GamePlatform.Mail do
   def detach(game, pid), do: call(game, {:detach, pid})
 
   @doc """
-  Sends an event to a box, and answers when it is told. If that takes too long it is refused with `log_behind`, and
-  so it is if the sequencer ends meanwhile, with `not_running`: then it may have been sent, or not.
+  Sends an event to a box, and answers when it is told. It is refused with `log_behind` while the event log takes nothing,
+  and if it waits for too long; and with `not_running` if the sequencer ends meanwhile: in these two cases it may yet be sent.
   """
   @spec post(game, box, String.t(), map) ::
           {:ok, seq} | refusal | {:error, {:invalid_payload, sentence :: String.t()}}
@@ -210,7 +210,7 @@ defmodule GamePlatform.Mail do
 
   @doc """
   How it goes: `last`, `complete` (outcomes are told up to that tick), `messages` and `bytes` that are kept, `boxes`,
-  `waiting` (not durable yet), `attached`, `dropped` (messages removed because of a bound), `status` (`:ok`, `:starting`,
+  `waiting` (not durable yet), `attached`, `dropped` (messages removed because of a bound), `gaps` (answers that told of one), `log_bytes`, `status` (`:ok`, `:starting`,
   or the reason why the log refuses); nil if there is none.
   """
   @spec info(game) :: map | nil

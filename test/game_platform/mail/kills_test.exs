@@ -14,7 +14,7 @@ defmodule GamePlatform.Mail.KillsTest do
     n = System.unique_integer([:positive])
     [game, link] = for name <- ["Game", "Link"], do: Module.concat(__MODULE__, "#{name}#{n}")
     if opts[:log], do: start_supervised!(%{id: link, start: {FakeLink, :start_link, [link, [delay_ms: 3]]}})
-    options = if opts[:log], do: %{link: link, world: "main"}, else: %{}
+    options = if opts[:log], do: %{link: link, world: "main", sweep_ms: 5}, else: %{}
 
     options =
       Map.put(
@@ -25,13 +25,15 @@ defmodule GamePlatform.Mail.KillsTest do
 
     start_supervised!({MailRoom, {game, options}}, restart: :permanent)
     history = start_supervised!({Agent, fn -> [] end})
-    %{game: game, link: if(opts[:log], do: link), history: history}
+    %{game: game, link: if(opts[:log], do: link), history: history, pruned: opts[:limits]}
   end
 
-  for log? <- [false, true], seed <- 1..@seeds do
-    test "#{if log?, do: "a log", else: "no log"}, #{seed}" do
+  # A log that is pruned all the time lacks what only tables have, so these are left alone then.
+  for kind <- ["no log", "a log", "a pruned log"], seed <- 1..@seeds do
+    test "#{kind}, #{seed}" do
       :rand.seed(:exsss, unquote(seed))
-      room = start(log: unquote(log?))
+      pruned = if unquote(kind) == "a pruned log", do: [log_bytes: 2_000]
+      room = start(log: unquote(kind) != "no log", limits: pruned)
       world = MailRoom.world(room.game, room.history, room.link)
       readers = [MailRoom.reader(room.game, @boxes), MailRoom.listener(room.game, @boxes)]
       {world, posts} = Enum.reduce(1..800, {world, []}, &step(&1, &2, room))
@@ -80,11 +82,30 @@ defmodule GamePlatform.Mail.KillsTest do
       happened = Agent.get(room.history, & &1) |> Enum.reverse() |> Enum.flat_map(&elem(&1, 1))
       assert if(room.link, do: outcomes, else: Enum.take(outcomes, -length(happened))) == happened
       assert outcomes != [] and sure != []
+      if pruned, do: pruned!(room, List.last(first))
 
       for {tick, ids} <- Agent.get(room.history, & &1),
           id <- ids,
           do: assert(Mail.answered(room.game, "ann", id) in [tick, nil])
     end
+  end
+
+  # What the log still has is enough to go on.
+  defp pruned!(room, last) do
+    # The newest entry stays, however long it is.
+    wait_until(fn ->
+      {:ok, _} = Mail.post(room.game, {:topic, "other"}, "e", %{})
+      Mail.info(room.game).log_bytes <= 2_000
+    end)
+
+    bytes = for {_, bytes} <- FakeLink.durable(room.link, "main-mail").entries, do: byte_size(bytes)
+    assert Enum.sum(bytes) < 20_000
+    %{last: before, complete: complete} = Mail.info(room.game)
+    pid = Process.whereis(room.game)
+    Process.exit(pid, :kill)
+    wait_until(fn -> Process.whereis(room.game) not in [nil, pid] end)
+    wait_until(fn -> match?(%{last: seq, complete: ^complete} when seq >= before, Mail.info(room.game)) end)
+    assert {:ok, [], _} = Mail.read(room.game, @boxes, last.seq)
   end
 
   defp contents(messages) do
@@ -130,7 +151,7 @@ defmodule GamePlatform.Mail.KillsTest do
   end
 
   # The tables too: only a log makes up for that.
-  defp all(world, %{link: nil}), do: sleep(world)
+  defp all(world, %{link: link, pruned: pruned}) when link == nil or pruned != nil, do: sleep(world)
 
   defp all(world, room) do
     Process.exit(world, :kill)

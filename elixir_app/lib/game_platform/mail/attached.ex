@@ -82,12 +82,12 @@ defmodule GamePlatform.Mail.Attached do
   # What goes to a process is gathered, and told in one message.
   defp tell(attached, %{box: box} = message, own) do
     targets = Map.get(attached.boxes, box, %{})
+    public = Map.take(message, [:seq, :tick, :event, :json])
     payload = if targets != %{}, do: {:json, with_seq(message)}
 
     {own, egresses} =
       Enum.reduce(targets, {own, []}, fn
         {pid, {:pid, _}}, {own, egresses} ->
-          public = Map.take(message, [:seq, :tick, :event, :json])
           {Map.update(own, pid, [public], &[public | &1]), egresses}
 
         {_, {:socket, socket}}, {own, egresses} ->

@@ -66,9 +66,8 @@ defmodule GamePlatform.Mail.Journal do
   @doc "What the last commit has marked is removed. If that is lost, the next time does it."
   @spec prune(t) :: t
   def prune(%{mark: mark} = journal) do
-    journal = %{journal | mark: mark + 1}
     if journal.target, do: Link.request(journal.target, {:prune, journal.id, mark + 2})
-    journal
+    %{journal | mark: mark + 1}
   end
 
   @doc "After `{:create, _}`: outcomes are told up to that tick."

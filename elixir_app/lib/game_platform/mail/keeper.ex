@@ -2,7 +2,7 @@ defmodule GamePlatform.Mail.Keeper do
   @moduledoc false
   # Keeps boxes, and the log, within their bounds. The sequencer has it.
 
-  alias GamePlatform.Mail.Store
+  alias GamePlatform.Mail.{Entries, Store}
 
   @limits %{
     player_messages: 1_024,
@@ -24,7 +24,7 @@ defmodule GamePlatform.Mail.Keeper do
     {messages, bytes} = Store.restore(store)
     limits = Map.merge(@limits, Map.new(options[:limits] || []))
     keeper = %__MODULE__{store: store, limits: limits, mailbox_s: options[:mailbox_s] || 3_600}
-    %{keeper | messages: messages, bytes: bytes, log: Store.log_bytes(store)}
+    %{keeper | messages: messages, bytes: bytes, log: Entries.bytes(store)}
   end
 
   def info(%{store: store} = keeper) do
@@ -32,7 +32,11 @@ defmodule GamePlatform.Mail.Keeper do
 
     keeper
     |> Map.take([:messages, :bytes, :dropped])
-    |> Map.merge(%{boxes: :ets.select_count(store.index, boxes), log_bytes: keeper.log})
+    |> Map.merge(%{
+      boxes: :ets.select_count(store.index, boxes),
+      log_bytes: keeper.log,
+      gaps: Store.get(store, :gaps, 0)
+    })
   end
 
   @doc "Takes a round in, which is told then; the oldest go if there is too much."
@@ -46,8 +50,8 @@ defmodule GamePlatform.Mail.Keeper do
     do: trim(box, limits.topic_messages, limits.topic_bytes, keeper)
 
   defp trim({:player, player} = box, %{limits: limits} = keeper) do
-    Store.trim(keeper.store, {:answers, player}, limits.answers, 0, now_s())
-    trim(box, limits.player_messages, limits.player_bytes, keeper)
+    {_, freed} = Store.trim(keeper.store, {:answers, player}, limits.answers, 0, now_s())
+    trim(box, limits.player_messages, limits.player_bytes, %{keeper | bytes: keeper.bytes - freed})
   end
 
   defp trim(box, most, bytes, keeper) do
@@ -88,7 +92,7 @@ defmodule GamePlatform.Mail.Keeper do
 
   @doc "The log has these entries, `{seq, bytes}`."
   def logged(keeper, entries, at) do
-    Store.logged(keeper.store, entries, at)
+    Entries.add(keeper.store, entries, at)
     %{keeper | log: Enum.reduce(entries, keeper.log, fn {_, bytes}, sum -> sum + bytes end)}
   end
 
@@ -98,12 +102,12 @@ defmodule GamePlatform.Mail.Keeper do
     # As much as would have to go again soon.
     surplus = if keeper.log > most, do: keeper.log - div(3 * most, 4), else: 0
 
-    if surplus > 0 or Store.cut(store, now - mailbox_s - div(mailbox_s, 10), 0),
-      do: Store.cut(store, now - mailbox_s, surplus)
+    if surplus > 0 or Entries.cut(store, now - mailbox_s - div(mailbox_s, 10), 0),
+      do: Entries.cut(store, now - mailbox_s, surplus)
   end
 
   @doc "Up to that entry it is pruned."
-  def cut(keeper, seq), do: %{keeper | log: keeper.log - Store.unlogged(keeper.store, seq)}
+  def cut(keeper, seq), do: %{keeper | log: keeper.log - Entries.remove(keeper.store, seq)}
 
   defp now_s, do: System.os_time(:second)
 end

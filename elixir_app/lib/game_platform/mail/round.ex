@@ -8,6 +8,9 @@ defmodule GamePlatform.Mail.Round do
   #
   # and of callers that wait until outcomes of a tick are told, `{tick, from}`.
 
+  alias GamePlatform.JSON
+  alias GamePlatform.Mail.Record
+
   # What is told at once, about.
   @most 5_000
 
@@ -85,4 +88,27 @@ defmodule GamePlatform.Mail.Round do
 
   @doc "Who waits for it."
   def callers(round), do: Enum.map(round.replies, &elem(&1, 0)) ++ Enum.map(round.syncs, &elem(&1, 1))
+
+  @doc "The message that an outcome is, as clients get it."
+  def outcome(%{player: player, action_id: id, tick: tick} = outcome) do
+    payload = for {key, value} <- outcome, key != :player, value != nil, into: %{}, do: {key, value}
+    %{box: {:player, player}, event: "outcome", id: id, json: JSON.encode!(payload), tick: tick}
+  end
+
+  @doc "What an entry of the log was made of; outcomes are told up to `complete` at least."
+  def read(seq, bytes, complete) do
+    case Record.decode(bytes) do
+      {:ok, %{at: at} = entry} ->
+        complete = max(complete, entry.complete || 0)
+        entries = [{seq, byte_size(bytes)}]
+        round = %__MODULE__{messages: entry.messages, revoked: entry.revoked, last: seq, complete: complete}
+        {:ok, %{round | at: at, entries: entries}}
+
+      {:error, :newer} ->
+        {:error, {:newer_version, "a newer release wrote entry #{seq} of the messages: use that one"}}
+
+      {:error, :garbage} ->
+        {:error, {:corrupt, "entry #{seq} of the messages cannot be read: put events.db back from a backup"}}
+    end
+  end
 end

@@ -7,7 +7,6 @@ defmodule GamePlatform.Mail.Sequencer do
 
   require Logger
 
-  alias GamePlatform.JSON
   alias GamePlatform.Mail.{Attached, Journal, Keeper, Record, Round, Store}
 
   @sweep_ms 1_000
@@ -161,15 +160,9 @@ defmodule GamePlatform.Mail.Sequencer do
     do: {:noreply, %{state | retelling: :later}}
 
   def handle_cast({:outcomes, _, _, to, outcomes}, state) do
-    new = for outcome <- outcomes, outcome.tick > state.have, do: outcome(outcome)
+    new = for outcome <- outcomes, outcome.tick > state.have, do: Round.outcome(outcome)
     state = %{state | have: to, retelling: false}
     {:noreply, flush(if(new == [], do: state, else: add(state, {:outcomes, to, new})))}
-  end
-
-  # As clients get it.
-  defp outcome(%{player: player, action_id: id, tick: tick} = outcome) do
-    payload = for {key, value} <- outcome, key != :player, value != nil, into: %{}, do: {key, value}
-    %{box: {:player, player}, event: "outcome", id: id, json: JSON.encode!(payload), tick: tick}
   end
 
   @impl true
@@ -217,7 +210,8 @@ defmodule GamePlatform.Mail.Sequencer do
     if told == 0, do: Store.set(state.store, :floor, floor)
     seq = Enum.max([told, last, state.seq])
     state = %{state | seq: seq, complete: max(state.complete || from, from)}
-    {:noreply, %{state | journal: Journal.read(state.journal, told)}}
+    # Who was here before may have ended before it had removed what it had marked.
+    {:noreply, %{state | keeper: Keeper.cut(state.keeper, floor), journal: Journal.read(state.journal, told)}}
   end
 
   defp journaled({:entries, entries, more?}, state) do
@@ -284,30 +278,13 @@ defmodule GamePlatform.Mail.Sequencer do
   # What the tables lack.
   defp fill(entries, state) do
     Enum.reduce_while(entries, {:ok, state}, fn {seq, bytes}, {:ok, state} ->
-      case Record.decode(bytes) do
-        {:ok, %{at: at} = entry} ->
-          state = %{state | keeper: Keeper.logged(state.keeper, [{seq, byte_size(bytes)}], at)}
-          complete = max(state.complete, entry.complete || 0)
+      case Round.read(seq, bytes, state.complete) do
+        {:ok, round} ->
+          keeper = Keeper.logged(state.keeper, round.entries, round.at)
+          {:cont, {:ok, told(round, %{state | keeper: keeper, seq: max(seq, state.seq)})}}
 
-          round =
-            struct!(Round,
-              messages: entry.messages,
-              revoked: entry.revoked,
-              last: seq,
-              complete: complete,
-              at: at
-            )
-
-          {:cont, {:ok, told(round, %{state | seq: max(seq, state.seq)})}}
-
-        {:error, :newer} ->
-          {:halt,
-           {:error, {:newer_version, "a newer release wrote entry #{seq} of the messages: use that one"}}}
-
-        {:error, :garbage} ->
-          {:halt,
-           {:error,
-            {:corrupt, "entry #{seq} of the messages cannot be read: put events.db back from a backup"}}}
+        refused ->
+          {:halt, refused}
       end
     end)
   end

@@ -1,6 +1,6 @@
 defmodule GamePlatform.Mail.Store do
   @moduledoc false
-  # The messages that are kept, in two tables which outlive the sequencer. It alone writes; anybody reads.
+  # The messages that are kept, in tables which outlive the sequencer. It alone writes; anybody reads.
   #
   #   messages  {{box, seq}, tick, event, json}         boxes are `{:topic, name}` and `{:player, name}`
   #             {{{:answers, player}, seq}, id}         the ids of outcomes, which are needed longer than the messages
@@ -9,7 +9,8 @@ defmodule GamePlatform.Mail.Store do
   #   index     {:last, seq, complete}                  what is told, and the tick up to which outcomes are
   #             {{:box, box}, count, bytes, floor, at}  up to `floor` messages are gone, the last of them at `at`
   #             {:floor, seq}                           the floor of boxes that are not in the index
-  #             {{:answer, player, id}, tick, seq}, {{:revoked, key}, at, until, seq}, {:tick, tick}, {:server, pid}
+  #             {{:revoked, key}, at, until, seq}, {:tick, tick}, {:server, pid}, {:gaps, told}
+  #   answers   {{player, id}, tick, seq}
   #
   # Who reads takes `last` first, the messages up to it next, and the floors last: what has been removed
   # meanwhile shows in a floor, which is raised before anything is removed.
@@ -17,26 +18,29 @@ defmodule GamePlatform.Mail.Store do
   @first -1
   # What a message takes beside its own bytes, about.
   @overhead 256
+  # And what is remembered of an outcome, in all.
+  @answer 384
   @slice 2_000
-  # What one mark of the log may have is a little more.
-  @most_marked 60_000
-  @most_marked_bytes 24 * 1_048_576
 
   @type box :: {:topic, String.t()} | {:player, String.t()}
   @type message :: %{seq: pos_integer, tick: non_neg_integer, event: String.t(), json: String.t()}
-  @type t :: %{messages: :ets.table(), index: :ets.table()}
+  @type t :: %{messages: :ets.table(), index: :ets.table(), answers: :ets.table()}
 
   @spec new(atom) :: :ok
   def new(game) do
-    %{messages: messages, index: index} = tables(game)
+    %{messages: messages, index: index, answers: answers} = tables(game)
     :ets.new(messages, [:ordered_set, :public, :named_table, read_concurrency: true])
-    :ets.new(index, [:set, :public, :named_table, read_concurrency: true])
+    for table <- [index, answers], do: :ets.new(table, [:set, :public, :named_table, read_concurrency: true])
     :ets.insert(index, [{:last, 0, nil}, {:floor, 0}, {:tick, 0}])
     :ok
   end
 
   @spec tables(atom) :: t
-  def tables(game), do: %{messages: Module.concat(game, Mail), index: Module.concat(game, MailIndex)}
+  def tables(game) do
+    [messages, index, answers] = for table <- [Mail, MailIndex, MailAnswers], do: Module.concat(game, table)
+
+    %{messages: messages, index: index, answers: answers}
+  end
 
   @doc "The newest message that is told, and the tick up to which all outcomes are; nil if none is known."
   @spec last(t) :: {non_neg_integer, non_neg_integer | nil}
@@ -73,9 +77,14 @@ defmodule GamePlatform.Mail.Store do
 
     case boxes |> Enum.map(&floor(store, &1)) |> Enum.max(fn -> 0 end) do
       floor when floor > start -> read(store, boxes, from, floor, limit, bytes)
-      _ when start > from -> {:gap, {from + 1, start}, messages, next}
+      _ when start > from -> gap(store, {from + 1, start}, messages, next)
       _ -> {:ok, messages, next}
     end
+  end
+
+  defp gap(store, gone, messages, next) do
+    :ets.update_counter(store.index, :gaps, 1, {:gaps, 0})
+    {:gap, gone, messages, next}
   end
 
   # Messages, and up to where they are all that there are.
@@ -134,7 +143,7 @@ defmodule GamePlatform.Mail.Store do
   def answered(store, player, id) do
     {last, _} = last(store)
 
-    case :ets.lookup(store.index, {:answer, player, id}) do
+    case :ets.lookup(store.answers, {player, id}) do
       [{_, tick, seq}] when seq <= last -> tick
       _ -> nil
     end
@@ -161,50 +170,6 @@ defmodule GamePlatform.Mail.Store do
     :ets.select(index, [{row, [{:"=<", :"$4", seq}], [{{:"$1", :"$2", :"$3"}}]}])
   end
 
-  @doc "Remembers entries of the log, `{seq, bytes}`, which were written at that second."
-  @spec logged(t, [{pos_integer, pos_integer}], integer) :: true
-  def logged(store, entries, at),
-    do: :ets.insert(store.messages, for({seq, bytes} <- entries, do: {{:log, seq, 0}, bytes, at}))
-
-  @doc """
-  The last of the oldest entries that may go, which one mark can have: those that are older than `until`, and as many as
-  make up `bytes`. Nil if there are none; the newest entry is none of them.
-  """
-  @spec cut(t, integer, integer) :: pos_integer | nil
-  def cut(store, until, bytes), do: cut(store.messages, next_log(store.messages, 0), until, bytes, 0, 0, nil)
-
-  defp cut(_, nil, _, _, _, _, cut), do: cut
-  defp cut(_, _, _, _, n, sum, cut) when n >= @most_marked or sum >= @most_marked_bytes, do: cut
-
-  defp cut(table, {seq, size, at}, until, bytes, n, sum, cut) do
-    next = next_log(table, seq)
-
-    if next != nil and (at < until or sum < bytes),
-      do: cut(table, next, until, bytes, n + 1, sum + size, seq),
-      else: cut
-  end
-
-  defp next_log(table, seq) do
-    with {:log, next, _} = key <- :ets.next(table, {:log, seq, 0}),
-         [{_, bytes, at}] <- :ets.lookup(table, key),
-         do: {next, bytes, at},
-         else: (_ -> nil)
-  end
-
-  @doc "Entries up to `seq` are not in the log any more. Returns how many bytes they had."
-  @spec unlogged(t, pos_integer) :: non_neg_integer
-  def unlogged(%{messages: messages}, seq) do
-    [row, guards] = [{{:log, :"$1", :_}, :"$2", :_}, [{:"=<", :"$1", seq}]]
-    bytes = messages |> :ets.select([{row, guards, [:"$2"]}]) |> Enum.sum()
-    :ets.select_delete(messages, [{row, guards, [true]}])
-    bytes
-  end
-
-  @doc "The bytes of all entries that are remembered."
-  @spec log_bytes(t) :: non_neg_integer
-  def log_bytes(%{messages: messages}),
-    do: messages |> :ets.select([{{{:log, :_, :_}, :"$1", :_}, [], [:"$1"]}]) |> Enum.sum()
-
   @doc """
   Takes in what is to be told, in order, at the second `at`, and says that it is told. Messages are
   `%{seq:, tick:, box:, event:, id:, json:}`, `id` that of the action of an outcome; `revoked` is `{seq, key, at, until}`.
@@ -215,12 +180,12 @@ defmodule GamePlatform.Mail.Store do
     :ets.insert(store.messages, Enum.flat_map(messages, &rows(&1, at)))
     :ets.insert(store.index, for({seq, key, at, until} <- revoked, do: {{:revoked, key}, at, until, seq}))
     known = for %{id: id, box: {:player, player}} = m when id != nil <- messages, do: {player, id, m}
-    :ets.insert(store.index, for({player, id, m} <- known, do: {{:answer, player, id}, m.tick, m.seq}))
+    :ets.insert(store.answers, for({player, id, m} <- known, do: {{player, id}, m.tick, m.seq}))
     boxes = messages |> Enum.map(&{&1.box, size(&1)}) |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
     answers = Enum.group_by(known, &{:answers, elem(&1, 0)}, fn _ -> 0 end)
     for {box, sizes} <- Map.merge(boxes, answers), do: add(store, box, length(sizes), Enum.sum(sizes))
     :ets.insert(store.index, {:last, last, complete})
-    Enum.reduce(messages, 0, &(&2 + cost(&1)))
+    Enum.reduce(messages, length(known) * @answer, &(&2 + size(&1) + @overhead))
   end
 
   defp rows(%{seq: seq, box: box} = m, at) do
@@ -298,7 +263,7 @@ defmodule GamePlatform.Mail.Store do
 
   defp remove(store, {:answers, player} = box, seqs, _) do
     for seq <- seqs, {_, id} <- :ets.take(store.messages, {box, seq}) do
-      :ets.match_delete(store.index, {{:answer, player, id}, :_, seq})
+      :ets.match_delete(store.answers, {{player, id}, :_, seq})
       :ets.delete(store.messages, {:order, seq, 1})
     end
 
@@ -308,7 +273,7 @@ defmodule GamePlatform.Mail.Store do
       do: :ets.insert(store.index, {{:box, box}, count - length(seqs), 0, 0, 0}),
       else: :ets.delete(store.index, {:box, box})
 
-    {0, 0}
+    {0, @answer * length(seqs)}
   end
 
   defp remove(store, box, seqs, now) do
@@ -349,7 +314,7 @@ defmodule GamePlatform.Mail.Store do
     for {seq, box} <- gone do
       with {:answers, player} <- box,
            [{_, id}] <- :ets.lookup(messages, {box, seq}),
-           do: :ets.match_delete(index, {{:answer, player, id}, :_, seq})
+           do: :ets.match_delete(store.answers, {{player, id}, :_, seq})
 
       :ets.delete(messages, {box, seq})
       :ets.delete(messages, {:order, seq, if(match?({:answers, _}, box), do: 1, else: 0)})
@@ -365,7 +330,7 @@ defmodule GamePlatform.Mail.Store do
       add(store, box, length(seqs), sum)
 
       if match?({:answers, _}, box),
-        do: {n, bytes},
+        do: {n, bytes + @answer * length(seqs)},
         else: {n + length(seqs), bytes + sum + @overhead * length(seqs)}
     end)
   end
@@ -376,11 +341,7 @@ defmodule GamePlatform.Mail.Store do
   defp told?(store, {seq, box}, last),
     do: seq <= last and seq > floor(store, box) and :ets.member(store.messages, {box, seq})
 
-  @doc false
-  def size(%{event: event, json: json}), do: byte_size(event) + byte_size(json)
-
-  @doc false
-  def cost(message), do: size(message) + @overhead
+  defp size(%{event: event, json: json}), do: byte_size(event) + byte_size(json)
 
   defp size_of(table, key) do
     case :ets.lookup(table, key) do
