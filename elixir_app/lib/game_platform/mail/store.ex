@@ -9,7 +9,8 @@ defmodule GamePlatform.Mail.Store do
   #   index     {:last, seq, complete}                  what is told, and the tick up to which outcomes are
   #             {{:box, box}, count, bytes, floor, at}  up to `floor` messages are gone, the last of them at `at`
   #             {:floor, seq}                           the floor of boxes that are not in the index
-  #             {{:revoked, key}, at, until, seq}, {:tick, tick}, {:server, pid}, {:gaps, told}
+  #             {{:revoked, key}, at, until, seq}, {:tick, tick}, {:server, pid}, {:gaps, told},
+  #             {:life, ref}                            of these tables
   #   answers   {{player, id}, tick, seq}
   #
   # Who reads takes `last` first, the messages up to it next, and the floors last: what has been removed
@@ -30,8 +31,9 @@ defmodule GamePlatform.Mail.Store do
   def new(game) do
     %{messages: messages, index: index, answers: answers} = tables(game)
     :ets.new(messages, [:ordered_set, :public, :named_table, read_concurrency: true])
-    for table <- [index, answers], do: :ets.new(table, [:set, :public, :named_table, read_concurrency: true])
-    :ets.insert(index, [{:last, 0, nil}, {:floor, 0}, {:tick, 0}])
+    # With the index they are all there.
+    for table <- [answers, index], do: :ets.new(table, [:set, :public, :named_table, read_concurrency: true])
+    :ets.insert(index, [{:last, 0, nil}, {:floor, 0}, {:tick, 0}, {:life, make_ref()}])
     :ok
   end
 
@@ -42,11 +44,17 @@ defmodule GamePlatform.Mail.Store do
     %{messages: messages, index: index, answers: answers}
   end
 
-  @doc "The newest message that is told, and the tick up to which all outcomes are; nil if none is known."
+  @doc """
+  The newest message that is told, and the tick up to which all outcomes are; nil if none is known. As everything here it
+  raises `ArgumentError` if there are no tables.
+  """
   @spec last(t) :: {non_neg_integer, non_neg_integer | nil}
   def last(%{index: index}) do
-    [{:last, seq, complete}] = :ets.lookup(index, :last)
-    {seq, complete}
+    case :ets.lookup(index, :last) do
+      [{:last, seq, complete}] -> {seq, complete}
+      # They are just being made.
+      [] -> raise ArgumentError, "no messages yet"
+    end
   end
 
   @doc "What is in the index under a key."
@@ -65,7 +73,14 @@ defmodule GamePlatform.Mail.Store do
   @spec read(t, [box], non_neg_integer, pos_integer, pos_integer) ::
           {:ok, [message], non_neg_integer}
           | {:gap, {pos_integer, pos_integer}, [message], non_neg_integer}
-  def read(store, boxes, from, limit, bytes), do: read(store, boxes, from, from, limit, bytes)
+  def read(store, boxes, from, limit, bytes) do
+    life = :ets.lookup_element(store.index, :life, 2)
+    answer = read(store, boxes, from, from, limit, bytes)
+    # Half of it may be of tables that came in place of those that the rest is of.
+    if life == :ets.lookup_element(store.index, :life, 2),
+      do: answer,
+      else: raise(ArgumentError, "no messages yet")
+  end
 
   defp read(store, boxes, from, start, limit, bytes) do
     {last, _} = last(store)
