@@ -16,27 +16,44 @@ defmodule GamePlatform.Sessions.DevicesTest do
     assert Devices.acked(devices, "b", 8) == devices
   end
 
-  test "of too many the one goes that was not heard of for longest, and one without a socket first" do
+  test "of too many the one goes that was not heard of for longest, and none with a socket" do
     most = Devices.most()
-    socket = {self(), make_ref()}
-    devices = Devices.heard(%{}, "socket", 0, 0, socket)
-    devices = Enum.reduce(1..(most - 1), devices, &Devices.heard(&2, "#{&1}", 0, &1, :http))
-    assert map_size(devices) == most
+    devices = Enum.reduce(1..most, %{}, &Devices.heard(&2, "socket #{&1}", 0, 0, {self(), make_ref()}))
+    devices = Enum.reduce(1..most, devices, &Devices.heard(&2, "#{&1}", 0, &1, :http))
+    assert map_size(devices) == 2 * most
     # Known already: nobody has to go.
-    assert map_size(Devices.heard(devices, "1", 0, 100, :http)) == most
+    assert map_size(Devices.heard(devices, "1", 0, 100, :http)) == 2 * most
+    assert map_size(Devices.heard(devices, "socket 1", 0, 100, :http)) == 2 * most
 
     devices = devices |> Devices.heard("1", 0, 50, :http) |> Devices.heard("new", 0, 100, :http)
-    assert map_size(devices) == most
+    assert map_size(devices) == 2 * most
     refute is_map_key(devices, "2")
-    assert is_map_key(devices, "socket") and is_map_key(devices, "1")
+    assert is_map_key(devices, "1")
   end
 
-  test "a socket is heard of as long as it lives" do
-    monitor = make_ref()
-    devices = Devices.heard(%{}, "a", 3, 0, {self(), monitor})
+  test "sockets that have ended make room, and none for devices over HTTP" do
+    most = Devices.most()
+    devices = Enum.reduce(1..(most - 1), %{}, &Devices.heard(&2, "#{&1}", 0, 0, :http))
+
+    devices =
+      Enum.reduce(1..20, devices, fn n, devices ->
+        pid = spawn(fn -> :ok end)
+        devices |> Devices.heard("ws #{n}", 0, n, {pid, make_ref()}) |> Devices.socket_down(pid, n)
+      end)
+
+    assert Enum.sort(Map.keys(devices)) == Enum.sort(["ws 20" | Enum.map(1..(most - 1), &"#{&1}")])
+    devices = Devices.heard(devices, "new", 0, 30, :http)
+    assert Enum.sort(Map.keys(devices)) == Enum.sort(["new" | Enum.map(1..(most - 1), &"#{&1}")])
+  end
+
+  test "a socket is heard of as long as one of its channels lives" do
+    other = spawn(fn -> :ok end)
+    devices = Devices.heard(%{}, "a", 3, 0, {self(), make_ref()})
     assert Devices.any?(devices, 1_000) and Devices.all_have(devices, 1_000) == 3
     refute Devices.http?(devices, -1)
-    devices = Devices.socket_down(devices, monitor, 10)
+    devices = devices |> Devices.heard("a", 3, 5, {other, make_ref()}) |> Devices.socket_down(other, 8)
+    assert Devices.any?(devices, 1_000)
+    devices = Devices.socket_down(devices, self(), 10)
     assert Devices.any?(devices, 9) and not Devices.any?(devices, 10)
   end
 

@@ -132,6 +132,31 @@ defmodule GamePlatform.Sessions.SessionTest do
     assert due_ms.() in 25_000..30_000
   end
 
+  test "a device is there as long as one of its channels, and takes no room then", context do
+    %{game: game, identity: identity, id: id, pid: pid} = context
+    test = self()
+
+    [first, second | _] =
+      for id <- [id, id | Enum.map(1..10, &"ws:#{&1}")] do
+        spawn_link(fn ->
+          {:ok, 0} = Sessions.join(game, identity, id)
+          send(test, {:joined, self()})
+          receive do: (:leave -> :ok)
+        end)
+        |> tap(fn pid -> assert_receive {:joined, ^pid}, 5_000 end)
+      end
+
+    for _ <- 1..7, do: {:ok, _} = Sessions.connect(game, player: "ann")
+    assert length(Sessions.devices(game, "ann")) == 18
+    via = fn -> for(%{session_id: ^id, via: via} <- Sessions.devices(game, "ann"), do: via) end
+    send(second, :leave)
+    wait_until(fn -> map_size(:sys.get_state(pid).devices[id].sockets) == 1 end)
+    assert via.() == ["socket"]
+    send(first, :leave)
+    wait_until(fn -> via.() == ["http"] end)
+    assert length(Sessions.devices(game, "ann")) == 18
+  end
+
   test "of nine devices one is forgotten", %{game: game, id: id} do
     for _ <- 1..8, do: {:ok, _} = Sessions.connect(game, player: "ann")
     devices = Sessions.devices(game, "ann")

@@ -6,29 +6,43 @@ defmodule GamePlatform.Sessions.Devices do
   @most 8
 
   @type seq :: non_neg_integer
-  @type device :: %{acked: seq, seen: integer, http: integer | nil, socket: {pid, reference} | nil}
+  @typedoc "`sockets`: the channels that live, each with the monitor by which their end is known."
+  @type device :: %{acked: seq, seen: integer, http: integer | nil, sockets: %{pid => reference}}
   @type t :: %{optional(String.t()) => device}
 
-  @doc "How many a player may have."
+  @doc "How many a player may have beside those with a socket that lives."
   @spec most() :: pos_integer
   def most, do: @most
 
   @doc """
-  Notes that a device was heard of, over HTTP or by its socket. `start` is where one begins that is new. If there are
-  too many then, the one that was not heard of for longest is forgotten.
+  Notes that a device was heard of, over HTTP or by the channel of a socket, of which it may have several. `start` is
+  where one begins that is new. If there are too many then without a socket, the one that was not heard of for longest is
+  forgotten: first one that has only had a socket.
   """
   @spec heard(t, String.t(), seq, integer, :http | {pid, reference}) :: t
   def heard(devices, id, start, now, via) do
-    device = Map.get(devices, id, %{acked: start, seen: now, http: nil, socket: nil})
-    device = if via == :http, do: %{device | http: now}, else: %{device | socket: via}
-    devices |> Map.delete(id) |> make_room() |> Map.put(id, %{device | seen: now})
+    device = Map.get(devices, id, %{acked: start, seen: now, http: nil, sockets: %{}})
+    devices = Map.delete(devices, id)
+
+    case via do
+      {pid, monitor} ->
+        Map.put(devices, id, %{device | sockets: Map.put(device.sockets, pid, monitor), seen: now})
+
+      :http ->
+        devices = if device.sockets == %{}, do: at_most(devices, @most - 1), else: devices
+        Map.put(devices, id, %{device | http: now, seen: now})
+    end
   end
 
-  defp make_room(devices) when map_size(devices) < @most, do: devices
+  defp at_most(devices, most) do
+    without = for {id, %{sockets: sockets} = device} when sockets == %{} <- devices, do: {id, device}
 
-  defp make_room(devices) do
-    {oldest, _} = Enum.min_by(devices, fn {_, device} -> {device.socket != nil, device.seen} end)
-    Map.delete(devices, oldest)
+    if length(without) > most do
+      {oldest, _} = Enum.min_by(without, fn {_, device} -> {device.http != nil, device.seen} end)
+      Map.delete(devices, oldest)
+    else
+      devices
+    end
   end
 
   @doc "A device has all up to `seq`. One that is not known has nothing to say."
@@ -64,14 +78,19 @@ defmodule GamePlatform.Sessions.Devices do
   def http?(devices, since),
     do: Enum.any?(devices, fn {_, %{http: http}} -> http != nil and http > since end)
 
-  defp alive?(%{socket: socket, seen: seen}, since), do: socket != nil or seen > since
+  defp alive?(%{sockets: sockets, seen: seen}, since), do: sockets != %{} or seen > since
 
-  @doc "A socket has ended: its device is heard of for the last time."
-  @spec socket_down(t, reference, integer) :: t
-  def socket_down(devices, monitor, now) do
-    Map.new(devices, fn
-      {id, %{socket: {_, ^monitor}} = device} -> {id, %{device | socket: nil, seen: now}}
-      entry -> entry
+  @doc "A channel has ended: with the last one, its device is heard of for the last time."
+  @spec socket_down(t, pid, integer) :: t
+  def socket_down(devices, pid, now) do
+    devices
+    |> Map.new(fn
+      {id, %{sockets: %{^pid => _}} = device} ->
+        {id, %{device | sockets: Map.delete(device.sockets, pid), seen: now}}
+
+      entry ->
+        entry
     end)
+    |> at_most(@most)
   end
 end

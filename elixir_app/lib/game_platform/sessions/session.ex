@@ -154,10 +154,10 @@ defmodule GamePlatform.Sessions.Session do
   end
 
   def handle_call({:socket, id, start, pid}, _, state),
-    do: reply(acked_of(id, heard(state, id, start, {pid, Process.monitor(pid)})), id)
+    do: reply(acked_of(id, joined(state, id, start, pid)), id)
 
   def handle_call({:acked, id, seq, pid}, _, state) do
-    state = if state.devices[id][:socket], do: state, else: heard(state, id, seq, {pid, Process.monitor(pid)})
+    state = joined(state, id, seq, pid)
     reply(acked_of(id, %{state | devices: Devices.acked(state.devices, id, seq)}), id)
   end
 
@@ -166,7 +166,7 @@ defmodule GamePlatform.Sessions.Session do
 
     devices =
       for {id, device} <- Enum.sort(state.devices) do
-        via = if device.socket, do: "socket", else: "http"
+        via = if device.sockets == %{}, do: "http", else: "socket"
         %{session_id: id, via: via, acked: device.acked, seen_s: max(now - device.seen, 0)}
       end
 
@@ -229,25 +229,30 @@ defmodule GamePlatform.Sessions.Session do
   def handle_info({:outcomes, _, _}, state), do: {:noreply, %{state | seen: Seen.later(state.seen)}}
   def handle_info(:where, state), do: {:noreply, %{state | seen: Seen.moved(state.seen)}}
 
-  def handle_info({:DOWN, monitor, :process, _, _}, state) do
+  def handle_info({:DOWN, monitor, :process, pid, _}, state) do
     case Enum.find(state.waiting, fn {_, {_, _, waiting}} -> waiting == monitor end) do
       {id, _} -> {:noreply, %{state | waiting: Map.delete(state.waiting, id)}}
-      nil -> {:noreply, %{state | devices: Devices.socket_down(state.devices, monitor, now_s())}}
+      nil -> {:noreply, count(%{state | devices: Devices.socket_down(state.devices, pid, now_s())})}
     end
   end
 
   def handle_info(_, state), do: {:noreply, state}
 
-  defp heard(state, id, start, via) do
-    with {_, _} <- via,
-         %{^id => %{socket: {_, monitor}}} <- state.devices,
-         do: Process.demonitor(monitor, [:flush])
+  defp heard(state, id, start, via),
+    do: %{state | devices: Devices.heard(state.devices, id, start, now_s(), via)}
 
-    %{state | devices: Devices.heard(state.devices, id, start, now_s(), via)}
+  # Known already, unless this process is younger than the channel.
+  defp joined(state, id, start, pid) do
+    case state.devices do
+      %{^id => %{sockets: %{^pid => _}}} -> state
+      _ -> heard(state, id, start, {pid, Process.monitor(pid)})
+    end
   end
 
   defp without(state, id) do
-    with %{^id => %{socket: {_, monitor}}} <- state.devices, do: Process.demonitor(monitor, [:flush])
+    for {_, monitor} <- Map.get(state.devices, id, %{sockets: %{}}).sockets,
+        do: Process.demonitor(monitor, [:flush])
+
     state = dismiss(state, id, :ended)
     count(%{state | devices: Map.delete(state.devices, id)})
   end
@@ -298,7 +303,7 @@ defmodule GamePlatform.Sessions.Session do
     if state.sweep, do: Process.cancel_timer(state.sweep)
     now = now_s()
     all = Map.values(state.devices)
-    heard = for device <- all, do: if(device.socket, do: now, else: device.seen)
+    heard = for device <- all, do: if(device.sockets == %{}, do: device.seen, else: now)
     over = Enum.max(heard, fn -> now end) + state.session_s
     unseen = for %{http: http} when http != nil <- all, state.seen.present?, do: http + @present_s
     due_s = min(over, Enum.max(unseen, fn -> over end)) - now
