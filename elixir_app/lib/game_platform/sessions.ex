@@ -69,15 +69,17 @@ defmodule GamePlatform.Sessions do
   @spec connect(game, keyword) ::
           {:ok, %{atom => term}} | refusal | {:error, Config.error() | {:token, Token.error() | :revoked}}
   def connect(game, opts \\ []) do
+    opts = Map.new(opts)
+
     with {:ok, config} <- Settings.fetch(game),
-         {:ok, player} <- player(game, config, Map.new(opts)),
+         {:ok, player} <- player(game, config, opts),
          # What comes while the player enters is to be told.
          seq = Mail.last(game),
          {:ok, entered} <- enter(game, player),
          {:ok, world} <- GamePlatform.world(game),
          {:ok, tick} <- tick(world),
          id = SessionId.new(config.secret.(), player),
-         {:ok, _} <- Session.connect(game, player, id, seq, entered.home),
+         {:ok, _} <- Session.connect(game, player, id, seq, entered.home, player_is(opts)),
          {:ok, token} <- Tokens.sign(game, config, player, id, seq) do
       {:ok, token |> Map.merge(entered) |> Map.merge(%{world: @world, tick: tick, seq: seq})}
     end
@@ -98,6 +100,9 @@ defmodule GamePlatform.Sessions do
 
   defp player(_, %{guests: false}, _), do: {:error, :token_needed}
   defp player(_, _, opts), do: Names.guest_id(opts[:name], opts[:guest])
+
+  # A guest who shows nothing is given a name that nobody had.
+  defp player_is(opts), do: if(opts[:token] || opts[:player] || opts[:guest], do: :known, else: :new)
 
   # A name that no player can have watches, and whoever comes new to a world that is full.
   defp enter(game, player) do

@@ -30,7 +30,10 @@ defmodule GamePlatform.Sessions.SessionTest do
   setup %{game: game} do
     {:ok, %{session_id: id, token: token}} = Sessions.connect(game, player: "ann")
     {:ok, identity} = Sessions.authorize(game, token)
-    %{id: id, identity: identity, pid: session(game, "ann")}
+    # As if there had been time for other devices.
+    pid = session(game, "ann")
+    :sys.replace_state(pid, &%{&1 | quiet_until: &1.quiet_until - 300})
+    %{id: id, identity: identity, pid: pid}
   end
 
   test "what all devices have is not kept", %{game: game, id: phone, identity: identity} do
@@ -72,6 +75,26 @@ defmodule GamePlatform.Sessions.SessionTest do
     :sys.replace_state(session(game, "ann"), &%{&1 | quiet_until: &1.quiet_until - 31})
     {:ok, _} = Sessions.heard(game, identity, phone, seq)
     wait_until(fn -> not kept(game, "ann") end)
+  end
+
+  test "who connects to a session that was made again lets other devices come first, too", context do
+    %{game: game, id: phone, identity: identity, pid: pid} = context
+    seq = tell(game, "ann", 1)
+    Process.exit(pid, :kill)
+    wait_until(fn -> session(game, "ann") == nil end)
+    {:ok, %{session_id: desk}} = Sessions.connect(game, player: "ann")
+    {:ok, ^seq} = Sessions.heard(game, identity, desk, seq)
+    # After what the session may have told it.
+    assert %{messages: 1} = Mail.info(game)
+    {:ok, start} = Sessions.heard(game, identity, phone)
+    assert {:ok, [%{seq: ^seq}], _} = Mail.read(game, [{:player, "ann"}], start)
+
+    # A guest who is new has no other devices.
+    {:ok, %{token: token, player_id: guest, session_id: id}} = Sessions.connect(game)
+    {:ok, identity} = Sessions.authorize(game, token)
+    seq = tell(game, guest, 1)
+    {:ok, ^seq} = Sessions.heard(game, identity, id, seq)
+    wait_until(fn -> not kept(game, guest) end)
   end
 
   test "it ends when no device is heard of, and comes again with the token", context do

@@ -19,37 +19,40 @@ defmodule GamePlatform.Sessions.Session do
 
   @type answer :: {:ok, acked :: non_neg_integer} | {:error, :not_running | :too_many_sessions}
 
-  def start_link({game, player, made_by}) do
+  def start_link({game, player, player_is}) do
     name = {:via, Registry, {Instance.registry(game), {:session, player}, 0}}
-    GenServer.start_link(__MODULE__, {game, player, made_by}, name: name, hibernate_after: @hibernate_ms)
+    GenServer.start_link(__MODULE__, {game, player, player_is}, name: name, hibernate_after: @hibernate_ms)
   end
 
-  @doc "A new device, which begins after `start`; its player stands at `position`."
-  @spec connect(atom, String.t(), String.t(), non_neg_integer, non_neg_integer | nil) :: answer
-  def connect(game, player, id, start, position),
-    do: call(game, player, {:connect, id, start, position}, :connect)
+  @doc """
+  A new device, which begins after `start`; its player stands at `position`, and is `:new` if nobody had that name before.
+  """
+  @spec connect(atom, String.t(), String.t(), non_neg_integer, non_neg_integer | nil, :new | :known) ::
+          answer
+  def connect(game, player, id, start, position, player_is),
+    do: call(game, player, {:connect, id, start, position}, player_is)
 
   @doc "A device was heard of over HTTP, and has all up to `acked` if that is a number."
   @spec heard(atom, String.t(), String.t(), non_neg_integer, non_neg_integer | nil) :: answer
-  def heard(game, player, id, start, acked), do: call(game, player, {:heard, id, start, acked}, :token)
+  def heard(game, player, id, start, acked), do: call(game, player, {:heard, id, start, acked}, :known)
 
   @doc """
   The calling process waits for the device from now on, and is sent `{ref, :replaced}` when another one does, and
   `{ref, :ended}` when the session id is revoked. `waited/4` when it does not wait any more.
   """
   @spec waits(atom, String.t(), String.t(), non_neg_integer, reference) :: answer
-  def waits(game, player, id, start, ref), do: call(game, player, {:waits, id, start, ref, self()}, :token)
+  def waits(game, player, id, start, ref), do: call(game, player, {:waits, id, start, ref, self()}, :known)
 
   @spec waited(atom, String.t(), String.t(), reference) :: :ok
   def waited(game, player, id, ref), do: cast(game, player, {:waited, id, ref})
 
   @doc "The device belongs to a socket, of which `pid` is the channel, as long as that lives."
   @spec socket(atom, String.t(), String.t(), non_neg_integer, pid) :: answer
-  def socket(game, player, id, start, pid), do: call(game, player, {:socket, id, start, pid}, :token)
+  def socket(game, player, id, start, pid), do: call(game, player, {:socket, id, start, pid}, :known)
 
   @doc "The device of that channel has everything up to `seq`. A session that is new gets to know it by that."
   @spec acked(atom, String.t(), String.t(), non_neg_integer, pid) :: answer
-  def acked(game, player, id, seq, pid), do: call(game, player, {:acked, id, seq, pid}, :token)
+  def acked(game, player, id, seq, pid), do: call(game, player, {:acked, id, seq, pid}, :known)
 
   @doc "Forgets a device, or all of them with `:all`; tells the ids. None if there is no session."
   @spec forget(atom, String.t(), String.t() | :all) :: [String.t()]
@@ -74,24 +77,24 @@ defmodule GamePlatform.Sessions.Session do
   end
 
   # One that ends at this moment is made again.
-  defp call(game, player, request, made_by, tries \\ 5)
+  defp call(game, player, request, player_is, tries \\ 5)
   defp call(_, _, _, _, 0), do: {:error, :not_running}
 
-  defp call(game, player, request, made_by, tries) do
-    with {:ok, pid} <- ensure(game, player, made_by), do: GenServer.call(pid, request)
+  defp call(game, player, request, player_is, tries) do
+    with {:ok, pid} <- ensure(game, player, player_is), do: GenServer.call(pid, request)
   catch
     :exit, _ ->
       # One that was killed is there for others a little longer.
       Process.sleep(@again_ms)
-      call(game, player, request, made_by, tries - 1)
+      call(game, player, request, player_is, tries - 1)
   end
 
-  defp ensure(game, player, made_by) do
+  defp ensure(game, player, player_is) do
     with nil <- whereis(game, player),
          {:error, reason} <-
            DynamicSupervisor.start_child(
              SessionsSupervisor.sessions(game),
-             {__MODULE__, {game, player, made_by}}
+             {__MODULE__, {game, player, player_is}}
            ) do
       case reason do
         {:already_started, pid} -> {:ok, pid}
@@ -115,10 +118,10 @@ defmodule GamePlatform.Sessions.Session do
   end
 
   @impl true
-  def init({game, player, made_by}) do
+  def init({game, player, player_is}) do
     %{session_s: session_s, endpoint: endpoint, topic: topic} = Settings.get(game)
     # Other devices may be there that this process has not heard of yet, unless the player is new.
-    quiet_until = if made_by == :connect, do: now_s(), else: now_s() + session_s
+    quiet_until = if player_is == :new, do: now_s(), else: now_s() + session_s
 
     {:ok,
      sweep_later(%{
