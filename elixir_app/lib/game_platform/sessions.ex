@@ -29,6 +29,7 @@ defmodule GamePlatform.Sessions do
   @type identity :: %{
           player: player,
           session_id: session_id | nil,
+          issued_at: number,
           expires_at: number,
           seq: non_neg_integer | nil
         }
@@ -72,7 +73,9 @@ defmodule GamePlatform.Sessions do
     opts = Map.new(opts)
 
     with {:ok, config} <- Settings.fetch(game),
-         {:ok, player} <- player(game, config, opts),
+         {:ok, %{player: player} = identity} <- player(game, config, opts),
+         issued_at = Tokens.issued_at(game, player),
+         :ok <- good(game, identity),
          # What comes while the player enters is to be told.
          seq = Mail.last(game),
          {:ok, entered} <- enter(game, player),
@@ -80,26 +83,30 @@ defmodule GamePlatform.Sessions do
          {:ok, tick} <- tick(world),
          id = SessionId.new(config.secret.(), player),
          {:ok, _} <- Session.connect(game, player, id, seq, entered.home, player_is(opts)),
-         {:ok, token} <- Tokens.sign(game, config, player, id, seq) do
+         {:ok, token} <- Tokens.sign(config, player, id, seq, issued_at) do
       {:ok, token |> Map.merge(entered) |> Map.merge(%{world: @world, tick: tick, seq: seq})}
     end
   end
 
-  defp player(_, _, %{player: player}) when is_binary(player), do: {:ok, player}
+  defp player(_, _, %{player: player}) when is_binary(player), do: named({:ok, player})
 
   defp player(game, config, %{token: token} = opts) when token != nil do
     with {:ok, %{"sub" => _}} <- Tokens.claims(game, config, token),
-         {:ok, %{player: player}} <- Tokens.identity(game, config, token) do
-      {:ok, player}
+         {:ok, identity} <- Tokens.identity(game, config, token) do
+      {:ok, identity}
     else
       # As for sockets: it says only that its bearer may come in.
-      {:ok, _} -> Names.guest_id(opts[:name], opts[:guest])
+      {:ok, _} -> named(Names.guest_id(opts[:name], opts[:guest]))
       {:error, reason} -> {:error, {:token, reason}}
     end
   end
 
   defp player(_, %{guests: false}, _), do: {:error, :token_needed}
-  defp player(_, _, opts), do: Names.guest_id(opts[:name], opts[:guest])
+  defp player(_, _, opts), do: named(Names.guest_id(opts[:name], opts[:guest]))
+
+  # Without a token that could have been revoked.
+  defp named({:ok, player}), do: {:ok, %{player: player, issued_at: nil}}
+  defp named(error), do: error
 
   # A guest who shows nothing is given a name that nobody had.
   defp player_is(opts), do: if(opts[:token] || opts[:player] || opts[:guest], do: :known, else: :new)
@@ -143,8 +150,8 @@ defmodule GamePlatform.Sessions do
   @spec refresh(game, term) :: {:ok, token} | refusal
   def refresh(game, token) do
     with {:ok, config} <- Settings.fetch(game),
-         {:ok, %{player: player, session_id: id, seq: seq}} when id != nil <- authorize(game, token) do
-      Tokens.sign(game, config, player, id, seq || 0)
+         {:ok, %{session_id: id} = identity} when id != nil <- authorize(game, token) do
+      sign(game, config, identity)
     else
       {:ok, _} -> {:error, :no_session}
       error -> error
@@ -159,15 +166,21 @@ defmodule GamePlatform.Sessions do
   # As `refresh/2`, for one whose token was looked at when its socket was opened: it is known to be of that device.
   def renew(_, %{session_id: nil}), do: {:error, :no_session}
 
-  def renew(game, %{player: player, session_id: id, seq: seq}) do
-    with {:ok, config} <- Settings.fetch(game),
-         :own <- whose(game, id, player) do
-      Tokens.sign(game, config, player, id, seq || 0)
-    else
-      {:error, _} = error -> error
-      _ -> {:error, :revoked}
-    end
+  def renew(game, identity) do
+    with {:ok, config} <- Settings.fetch(game), do: sign(game, config, identity)
   end
+
+  defp sign(game, config, %{player: player, session_id: id, seq: seq} = identity) do
+    issued_at = Tokens.issued_at(game, player)
+
+    with :ok <- good(game, identity),
+         do: Tokens.sign(config, player, id, seq || 0, issued_at)
+  end
+
+  @doc false
+  # A socket that was opened while its token was revoked may not have heard of it. One without a token has none to lose.
+  def good(_, %{issued_at: nil}), do: :ok
+  def good(game, identity), do: if(Tokens.good?(game, identity), do: :ok, else: {:error, :revoked})
 
   @doc """
   Ends the device of a token, once all that its player has done is as safe as it will be: its session id is revoked,

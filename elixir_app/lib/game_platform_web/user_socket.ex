@@ -25,7 +25,7 @@ defmodule GamePlatformWeb.UserSocket do
   channel("world:*", GamePlatformWeb.WorldChannel)
   channel("player:*", GamePlatformWeb.PlayerChannel)
 
-  @nobody %{player: nil, session_id: nil, expires_at: nil, seq: nil}
+  @nobody %{player: nil, session_id: nil, issued_at: nil, expires_at: nil, seq: nil}
 
   @impl true
   def connect(params, socket, info) do

@@ -226,6 +226,25 @@ defmodule GamePlatformWeb.API.VisitsTest do
     end
   end
 
+  test "nothing makes a new token of one that is revoked", %{game: game} do
+    connected = fn -> elem({:ok, _} = Sessions.connect(game, player: "ann"), 1).token end
+    token = connected.()
+    {:ok, identity} = Sessions.authorize(game, token)
+    :ok = Sessions.revoke(game, "ann")
+    # As the channel of a socket that is about to be closed.
+    assert {:error, :revoked} = Sessions.renew(game, identity)
+    game |> post("/api/v1/refresh", token: token) |> assert_error(401, "unauthorized")
+    game |> post("/api/v1/connect", token: token) |> assert_error(401, "unauthorized")
+
+    # However soon one follows the other.
+    for _ <- 1..3 do
+      token = connected.()
+      assert {:ok, _} = Sessions.authorize(game, token)
+      :ok = Sessions.revoke(game, "ann")
+      assert {:error, :revoked} = Sessions.authorize(game, token)
+    end
+  end
+
   test "what a VM knows by itself needs no token", %{game: game} do
     assert {:ok, %{player_id: "ann", token: token, session_id: id}} = Sessions.connect(game, player: "ann")
     assert {:ok, %{home: _}} = Multiplayer.enter(game, "ann")

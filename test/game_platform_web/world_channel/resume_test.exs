@@ -203,6 +203,28 @@ defmodule GamePlatformWeb.WorldChannel.ResumeTest do
 
   defp expired(_), do: elem(Token.sign(%{sub: "ben", exp: System.os_time(:second) - 1}, @secret), 1)
 
+  test "a socket that has not heard of the end of its token joins nothing", %{game: game, port: port} do
+    {:ok, %{token: token, session_id: id}} = Sessions.connect(game, %{token: token("ann")})
+    {:ok, %{token: bens}} = Sessions.connect(game, %{token: token("ben")})
+    until = System.os_time(:second) + 100
+
+    for {client, player, key} <- [
+          {socket(port, token), "ann", id},
+          {socket(port, bens), "ben", Sessions.Tokens.player_key("ben")}
+        ] do
+      {:ok, _} = Mail.revoke(game, key, until)
+
+      for topic <- [@topic, "player:" <> player] do
+        push(client, "1", "1", topic, "phx_join", %{watch: true})
+
+        assert {[_, "1", ^topic, "phx_reply", %{"status" => "error", "response" => response}], _} =
+                 next(client)
+
+        assert response["reason"] =~ "revoked"
+      end
+    end
+  end
+
   test "a player may have what is private without the field", %{game: game, port: port} do
     client = socket(port, token("ann"))
     push(client, "9", "9", "player:ben", "phx_join", %{})

@@ -4,7 +4,7 @@ defmodule GamePlatform.Mail.Round do
   #
   #   {:outcomes, to, messages}      all those of the ticks up to `to` that the queue has not
   #   {:post, from, message}
-  #   {:revoke, from, key, until}
+  #   {:revoke, from, key, since, until}         since that second at least
   #
   # and of callers that wait until outcomes of a tick are told, `{tick, from}`.
 
@@ -57,9 +57,9 @@ defmodule GamePlatform.Mail.Round do
 
   defp stamp({:post, from, message}, round), do: replied(from, message(message, round))
 
-  defp stamp({:revoke, from, key, until}, round) do
+  defp stamp({:revoke, from, key, since, until}, round) do
     seq = round.last + 1
-    revoked = [{seq, key, round.at, until} | round.revoked]
+    revoked = [{seq, key, max(round.at, since), until} | round.revoked]
     replied(from, %{round | revoked: revoked, last: seq, waiting: round.waiting + 1})
   end
 

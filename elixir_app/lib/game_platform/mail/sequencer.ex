@@ -86,7 +86,11 @@ defmodule GamePlatform.Mail.Sequencer do
     ask({:post, from, message}, state)
   end
 
-  def handle_call({:revoke, key, until}, from, state), do: ask({:revoke, from, key, until}, state)
+  # What is revoked twice in one second is so from a later one on: in between something new may have been given.
+  def handle_call({:revoke, key, until}, from, state) do
+    since = with {at, _} <- Store.revoked(state.store, key, 0), do: at + 1
+    ask({:revoke, from, key, since || 0, until}, state)
+  end
 
   def handle_call(:begin, from, state) do
     for {_, from} <- state.syncs, do: GenServer.reply(from, {:error, :not_running})

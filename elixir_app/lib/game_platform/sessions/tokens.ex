@@ -8,15 +8,20 @@ defmodule GamePlatform.Sessions.Tokens do
 
   @world "main"
 
+  @doc """
+  The second at which a token is issued that is made now. One that is made in the second of a revocation is not one of
+  those that were revoked. To be asked before it is seen whether the player may have one: what is revoked after that
+  revokes it, too.
+  """
+  @spec issued_at(atom, String.t()) :: pos_integer
+  def issued_at(game, player), do: max(now_s(), (revoked_at(game, player) || 0) + 1)
+
   @doc "A token of a device, which begins after `seq`."
-  @spec sign(atom, Settings.t(), String.t(), SessionId.t(), non_neg_integer) ::
+  @spec sign(Settings.t(), String.t(), SessionId.t(), non_neg_integer, pos_integer) ::
           {:ok, Sessions.token()} | {:error, term}
-  def sign(game, config, player, id, seq) do
-    now = now_s()
-    # A token that is made in the second of a revocation is not one of those that were revoked.
-    issued = max(now, (revoked_at(game, player) || 0) + 1)
-    expires_at = now + config.token_s
-    claims = %{sub: player, sid: id, world: @world, seq: seq, iat: issued, exp: expires_at}
+  def sign(config, player, id, seq, issued_at) do
+    expires_at = now_s() + config.token_s
+    claims = %{sub: player, sid: id, world: @world, seq: seq, iat: issued_at, exp: expires_at}
 
     with {:ok, token} <- Token.sign(claims, config.secret.(), issuer: config.issuer) do
       {:ok,
@@ -38,12 +43,15 @@ defmodule GamePlatform.Sessions.Tokens do
     end
   end
 
-  defp revoked_before?(game, %{"sub" => player} = claims) do
+  defp revoked_before?(game, %{"sub" => player} = claims), do: revoked?(game, player, iat(claims))
+  defp revoked_before?(_, _), do: false
+
+  defp revoked?(game, player, issued_at) do
     at = revoked_at(game, player)
-    at != nil and Map.get(claims, "iat", 0) <= at
+    at != nil and issued_at <= at
   end
 
-  defp revoked_before?(_, _), do: false
+  defp iat(claims), do: Map.get(claims, "iat", 0)
 
   defp revoked_at(game, player) do
     with {at, _until} <- Mail.revoked(game, player_key(player)), do: at
@@ -60,9 +68,22 @@ defmodule GamePlatform.Sessions.Tokens do
   def identity(game, config, token) do
     with {:ok, claims} <- claims(game, config, token),
          {:ok, player} <- subject(claims),
-         {:ok, id} <- session_id(game, config, player, claims["sid"]),
-         do: {:ok, %{player: player, session_id: id, expires_at: claims["exp"], seq: seq(id, claims["seq"])}}
+         {:ok, id} <- session_id(game, config, player, claims["sid"]) do
+      {:ok,
+       %{
+         player: player,
+         session_id: id,
+         issued_at: iat(claims),
+         expires_at: claims["exp"],
+         seq: seq(id, claims["seq"])
+       }}
+    end
   end
+
+  @doc "Whether what a token said when it was shown has not been revoked since then."
+  @spec good?(atom, Sessions.identity()) :: boolean
+  def good?(game, %{player: player, session_id: id, issued_at: issued_at}),
+    do: not revoked?(game, player, issued_at) and (id == nil or Mail.revoked(game, id) == nil)
 
   defp subject(%{"sub" => player}), do: {:ok, player}
   defp subject(_), do: {:error, {:missing_claim, %{claim: "sub"}}}

@@ -19,7 +19,8 @@ defmodule GamePlatformWeb.WorldChannel.Mailbox do
   def open(%{assigns: %{game: game} = assigns} = socket, params, boxes) do
     mail = %{boxes: boxes, at: nil, device: device(assigns), sequencer: nil, anew: false}
 
-    with {:ok, resume} <- seq("resume", Map.get(params, "resume", assigns[:resume])),
+    with :ok <- good(game, assigns.identity),
+         {:ok, resume} <- seq("resume", Map.get(params, "resume", assigns[:resume])),
          last = Mail.last(game),
          # Numbers begin anew in a server that keeps nothing: then nothing of what was seen is of this one.
          anew = resume != nil and resume > last,
@@ -29,6 +30,11 @@ defmodule GamePlatformWeb.WorldChannel.Mailbox do
       if resume && player?(boxes), do: Sessions.acked(game, assigns.player, mail.device, resume)
       {:ok, assign(socket, :mail, %{mail | at: resume || acked, anew: anew})}
     end
+  end
+
+  defp good(game, identity) do
+    with {:error, _} <- Sessions.good(game, identity),
+         do: {:error, %{reason: "the token is refused: it has been revoked"}}
   end
 
   defp player?(boxes), do: Enum.any?(boxes, &match?({:player, _}, &1))
