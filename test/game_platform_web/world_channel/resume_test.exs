@@ -203,6 +203,42 @@ defmodule GamePlatformWeb.WorldChannel.ResumeTest do
 
   defp expired(_), do: elem(Token.sign(%{sub: "ben", exp: System.os_time(:second) - 1}, @secret), 1)
 
+  test "what a channel asked for that was replaced meanwhile is not told twice", %{game: game, port: port} do
+    client = socket(port, token("ann"))
+    sequencer = Instance.whereis(game, :mail)
+    :ok = :sys.suspend(sequencer)
+
+    waits = fn n ->
+      wait_until(fn -> Process.info(sequencer, :message_queue_len) == {:message_queue_len, n} end)
+    end
+
+    {client, _} = joined(client)
+    waits.(1)
+    public = Task.async(fn -> publish(game, 1) end)
+    waits.(2)
+    private = Task.async(fn -> Sessions.tell(game, "ann", "event", %{n: 2}) end)
+    waits.(3)
+    push(client, "2", "2", @topic, "phx_join", %{})
+    # The first one has ended, and the second one asks.
+    waits.(4)
+    :ok = :sys.resume(sequencer)
+    public = Task.await(public)
+    {:ok, private} = Task.await(private)
+    last = publish(game, 3)
+
+    events = fn events, client ->
+      case next(client) do
+        {[join_ref, _, _, "event", %{"seq" => ^last}], _} -> Enum.reverse([{join_ref, last} | events])
+        {[join_ref, _, _, "event", %{"seq" => seq}], client} -> {:more, [{join_ref, seq} | events], client}
+        {_, client} -> {:more, events, client}
+      end
+    end
+
+    told = Stream.iterate({:more, [], client}, fn {:more, told, client} -> events.(told, client) end)
+    told = Enum.find(told, &is_list/1)
+    assert for({join_ref, seq} <- told, join_ref != "1", do: seq) == [public, private, last]
+  end
+
   test "a socket that has not heard of the end of its token joins nothing", %{game: game, port: port} do
     {:ok, %{token: token, session_id: id}} = Sessions.connect(game, %{token: token("ann")})
     {:ok, %{token: bens}} = Sessions.connect(game, %{token: token("ben")})

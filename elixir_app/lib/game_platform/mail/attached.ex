@@ -30,8 +30,13 @@ defmodule GamePlatform.Mail.Attached do
         Map.update(index, box, %{pid => target}, &Map.put(&1, pid, target))
       end)
 
-    %{attached | pids: pids, boxes: index}
+    attached = %{attached | pids: pids, boxes: index}
+
+    # One that has been replaced while it waited for this: with it the edge ended its streams, but not this one.
+    if ended?(pid), do: remove(attached, pid), else: attached
   end
+
+  defp ended?(pid), do: node(pid) == node() and not Process.alive?(pid)
 
   @doc "Without a process, whose socket is not told of topics any more."
   def remove(attached, pid) do
