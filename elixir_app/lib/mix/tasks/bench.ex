@@ -6,7 +6,7 @@ defmodule Mix.Tasks.Bench do
       mix bench ipc
       mix bench all --quick --json results.json
 
-  Suites: `ipc`, `tick`, `edge`, `store`, `all`. `--quick` stays under a minute each. `PHOENIX_PATH` names a built Phoenix
+  Suites: `ipc`, `tick`, `edge`, `store`, `sessions`, `all`. `--quick` stays under a minute each. `PHOENIX_PATH` names a built Phoenix
   application that `edge` measures beside ours, `bench/README.md` says which. `--json FILE` writes
   `{"machine": {…}, "results": [{"suite", "case", "metric", "unit", "value", "baseline", "baseline_value",
   "ratio"}]}`; `-` is standard output, and then the table goes to standard error.
@@ -17,7 +17,7 @@ defmodule Mix.Tasks.Bench do
   alias Mix.Tasks.Compile.Native
 
   @requirements ["app.start"]
-  @suites ["ipc", "tick", "edge", "store"]
+  @suites ["ipc", "tick", "edge", "store", "sessions"]
 
   @impl true
   def run(args) do
@@ -95,6 +95,12 @@ defmodule Mix.Tasks.Bench do
   defp suite("store", quick?, print) do
     print.("store: actions that are answered when they are on disk, snapshots, and a restart")
     [{module, _}] = root() |> Path.join("bench/store.exs") |> Code.require_file()
+    module.run(quick?)
+  end
+
+  defp suite("sessions", quick?, print) do
+    print.("sessions: players on each transport, what they wait for an outcome, and what being there costs")
+    module = [root(), "bench/sessions.exs"] |> Path.join() |> Code.require_file() |> List.last() |> elem(0)
     module.run(quick?)
   end
 
