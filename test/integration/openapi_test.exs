@@ -43,7 +43,7 @@ defmodule GamePlatform.OpenAPITest do
 
   defp schemathesis(port, args) do
     %{"token" => token, "session_id" => id} = connect(port)
-    config = ["--config-file", "test/openapi/schemathesis.toml", "run"]
+    config = ["--config-file", Path.expand("test/openapi/schemathesis.toml"), "run"]
     url = "http://127.0.0.1:#{port}"
 
     checks =
