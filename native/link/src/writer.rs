@@ -220,9 +220,10 @@ impl Writer {
             match state.apply(&mut self.db, &self.file, ops, &mut changes).await {
                 Ok(last) => {
                     if state.world.head != before {
-                        changed.insert(world);
+                        changed.insert(world.clone());
                     }
-                    planned.push((since, answer, last));
+                    // All of it may have been written before, whatever becomes of the others.
+                    planned.push((since, answer, last, changed.contains(&world)));
                 }
                 Err(error) => drop(answer.send(Err(error))),
             }
@@ -232,8 +233,8 @@ impl Writer {
         if written.is_ok() {
             self.stats.committed(planned.iter().map(|(since, ..)| since.elapsed()), entries);
         }
-        for (_, answer, last) in planned {
-            let _ = answer.send(written.clone().map(|()| last));
+        for (_, answer, last, new) in planned {
+            let _ = answer.send(if new { written.clone().map(|()| last) } else { Ok(last) });
         }
         for world in &changed {
             if let Some(state) = self.worlds.get_mut(world) {

@@ -43,6 +43,29 @@ async fn a_limit_holds_and_pruning_makes_room() {
     log.close().await;
 }
 
+/// Sent again by somebody who does not know that it was written, it is written together with what finds no room.
+#[tokio::test]
+async fn what_was_written_is_not_refused_with_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { max_bytes: 400_000, ..Options::default() };
+    let log = Log::open(dir.path(), options).await.unwrap();
+    for world in ["main", "mail"] {
+        log.create_world(world, Vec::new()).await.unwrap();
+    }
+    assert_eq!(log.commit("mail", entries(1, 3, 100)).await.unwrap(), 3);
+    let large = log.commit("main", entries(1, 50, 60_000));
+    let again = log.commit("mail", entries(1, 3, 100));
+    let more = log.commit("mail", entries(4, 4, 100));
+    let more_again = log.commit("mail", entries(4, 4, 100));
+    assert_eq!(large.await.unwrap_err().reason(), "full");
+    assert_eq!(again.await.unwrap(), 3);
+    // What hangs on the rest is refused with it.
+    assert_eq!(more.await.unwrap_err().reason(), "full");
+    assert_eq!(more_again.await.unwrap_err().reason(), "full");
+    assert_eq!(log.world("mail").await.unwrap().head.last_seq, 3);
+    log.close().await;
+}
+
 struct Preloaded {
     home: tempfile::TempDir,
     library: std::path::PathBuf,
