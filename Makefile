@@ -17,7 +17,8 @@ test:
 	@scripts/setup --tests
 	@scripts/test
 
-# Minutes of kills and garbage; SOAK_KILLS, SOAK_CRASHES, SOAK_CUTS and SOAK_GARBAGE say how many.
+# Minutes of kills and garbage; SOAK_KILLS, SOAK_CRASHES, SOAK_CUTS and SOAK_GARBAGE say how many;
+# ROULETTE_CLIENTS and ROULETTE_HOPS how many clients hop between transports, and how often each.
 soak: setup
 	@mix test --only soak test/soak
 
