@@ -37,7 +37,7 @@ async function session(guest) {
   return answer.json();
 }
 
-function play(client, { token, home, seq }, transport) {
+function play(client, { token, home, seq, player_id }, transport) {
   Object.assign(client, {
     last: seq,
     wrong: [],
@@ -90,7 +90,8 @@ function play(client, { token, home, seq }, transport) {
   };
   socket.onClose(() => (client.joined = false));
   channel.onError(() => (client.joined = false));
-  channel.join().receive("ok", () => {
+  channel.join().receive("ok", ({ player }) => {
+    if (player !== player_id) client.wrong.push(`${player} joined with a token of ${player_id}`);
     client.joins += 1;
     client.joined = true;
     if (clients.every(({ joined }) => joined)) console.log(JSON.stringify({ joined: clients.length }));
