@@ -33,7 +33,18 @@ defmodule GamePlatformWeb.PlayerChannel do
   def join(_, _, _), do: {:error, %{reason: "the payload of a join is an object"}}
 
   @impl true
-  def handle_in("action", action, socket), do: {:reply, Player.act(socket, action), socket}
+  def handle_in("action", action, socket) do
+    # A world that was started anew knows nobody: its players are in it again when they act.
+    with {:error, %{code: :unknown_player}} = refused <- Player.act(socket, action) do
+      case Player.enter(socket) do
+        {:ok, %{you: %{}}, socket} -> {:reply, Player.act(socket, action), socket}
+        _ -> {:reply, refused, socket}
+      end
+    else
+      answer -> {:reply, answer, socket}
+    end
+  end
+
   def handle_in("player", _, socket), do: {:reply, Player.you(socket), socket}
   def handle_in("ack", payload, socket), do: {:reply, Mailbox.ack(socket, payload), socket}
   def handle_in("refresh", _, socket), do: {:reply, Token.refresh(socket), socket}

@@ -273,5 +273,16 @@ defmodule GamePlatformWeb.WorldChannel.ResumeTest do
     {"ok", %{"status" => "accepted"}, _} = ask(client, "2", "action", claim, "player:ann")
     assert {_, "outcome", %{"action_id" => "c", "outcome" => "applied"}} = message(client)
     assert {"ok", %{"claims" => 1}, _} = ask(client, "3", "player", %{}, "player:ann")
+    assert {"ok", %{}, _} = ask(client, "4", "ack", %{seq: private}, "player:ann")
+    assert {"error", %{"field" => "event"}, _} = ask(client, "5", "look", %{}, "player:ann")
+
+    # A world that keeps nothing is started anew, and does not know her.
+    {:ok, world} = GamePlatform.world(game)
+    Process.exit(world.pid, :kill)
+    wait_until(fn -> match?({:ok, %{pid: pid}} when pid != world.pid, GamePlatform.world(game)) end)
+
+    wait_until(fn ->
+      match?({"ok", _, _}, ask(client, "6", "action", %{claim | action_id: "d"}, "player:ann"))
+    end)
   end
 end
