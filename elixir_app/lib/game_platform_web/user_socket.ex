@@ -30,8 +30,12 @@ defmodule GamePlatformWeb.UserSocket do
   @impl true
   def connect(params, socket, info) do
     with {:ok, socket} <- who(token(info.headers, params), params, socket),
-         do: {:ok, assign(socket, transport: info.transport, resume: params["resume"])}
+         do: {:ok, assign(socket, transport: info.transport, resume: resume(params["resume"]))}
   end
+
+  # JavaScript makes text of what is not there yet.
+  defp resume(nothing) when nothing in ["", "undefined", "null"], do: nil
+  defp resume(seq), do: seq
 
   defp who({:error, :missing_token}, params, %{assigns: %{jwt: nil}} = socket) do
     if Sessions.guests?(socket.assigns.game),

@@ -107,7 +107,12 @@ defmodule GamePlatformWeb.WorldChannel.ResumeTest do
       close(client)
     end
 
-    # Who says nothing begins now.
+    # Who says nothing begins now, and so does a script that knows nothing yet.
+    for nothing <- ["", "undefined", "null"] do
+      assert {_, %{"seq" => now}} = port |> socket(token("ann"), %{resume: nothing}) |> joined()
+      assert now >= last
+    end
+
     {client, %{"seq" => now}} = port |> socket(token("ann")) |> joined()
     assert now >= last
     live = publish(game, 5)
