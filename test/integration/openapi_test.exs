@@ -58,7 +58,10 @@ defmodule GamePlatform.OpenAPITest do
 
     env = [{"TOKEN", token}, {"SESSION_ID", id}]
 
-    System.cmd(Path.expand("scripts/schemathesis"), config ++ common ++ args, env: env, stderr_to_stdout: true)
+    System.cmd(Path.expand("scripts/schemathesis"), config ++ common ++ args,
+      env: env,
+      stderr_to_stdout: true
+    )
   end
 
   test "every route", %{game: game, port: port} do

@@ -158,7 +158,9 @@ defmodule GamePlatform.Mail.KillsTest do
     pid = Process.whereis(room.game)
     if pid, do: Process.exit(pid, :kill)
 
-    wait_until(fn -> Process.whereis(room.game) not in [nil, pid] and MailRoom.sequencer(room.game) != nil end)
+    wait_until(fn ->
+      Process.whereis(room.game) not in [nil, pid] and MailRoom.sequencer(room.game) != nil
+    end)
 
     MailRoom.world(room.game, room.history, room.link)
   end
