@@ -108,7 +108,8 @@ defmodule GamePlatform.Config do
       type: :origins,
       default: :same,
       env: "CORS_ORIGINS",
-      doc: "whose pages may connect; `:same` is those that this server gave out, `:any` (as text `*`) all"
+      doc:
+        "whose pages may connect, besides those that this server gave out: `:same` is no others, `:any` (as text `*`) all"
     ],
     hz: [
       type: {:integer, 1, 60},

@@ -19,7 +19,7 @@ defmodule GamePlatform.Transport do
       answers whatever is asked at one of the paths, like `"/api"`, or below it
     * `:port` (4000; 0 is any free one, which `port/1` tells) and `:bind` (`"127.0.0.1"`)
     * `:static`: a directory of files to serve, `nil` for none
-    * `:origins`: `:same` (the default), `:any`, or a list of origins like `"https://play.example"`
+    * `:origins`: `:same` (the default), `:any`, or a list of others like `"https://play.example"`
     * `:limits`: a map of what `docs/edge.md` lists, e.g. `%{message_bytes: 65_536}`
     * `:native`: options for `GamePlatform.NativeNode`, e.g. `[hang_checks: 40]`
 

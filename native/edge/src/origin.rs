@@ -10,7 +10,7 @@ pub enum Origins {
     Any,
     /// Those of the host that is asked.
     Same,
-    /// These, each like `https://game.example`.
+    /// These, each like `https://game.example`, besides those of the host that is asked.
     These(Vec<String>),
 }
 
@@ -35,17 +35,19 @@ impl Origins {
         let Ok(origin) = std::str::from_utf8(origin) else { return *self == Origins::Any };
         match self {
             Origins::Any => true,
-            Origins::These(origins) => origins.contains(&normal(origin)),
-            Origins::Same => {
-                let host = host.and_then(|host| std::str::from_utf8(host).ok());
-                let origin = normal(origin);
-                host.is_some_and(|host| match origin.split_once("://") {
-                    Some((scheme, of_page)) => of_page == without_port(scheme, &host.to_ascii_lowercase()),
-                    None => false,
-                })
-            }
+            Origins::These(origins) => origins.contains(&normal(origin)) || same(origin, host),
+            Origins::Same => same(origin, host),
         }
     }
+}
+
+fn same(origin: &str, host: Option<&[u8]>) -> bool {
+    let host = host.and_then(|host| std::str::from_utf8(host).ok());
+    let origin = normal(origin);
+    host.is_some_and(|host| match origin.split_once("://") {
+        Some((scheme, of_page)) => of_page == without_port(scheme, &host.to_ascii_lowercase()),
+        None => false,
+    })
 }
 
 /// In lower case, without a slash at the end and without the port that the scheme has anyway.
@@ -82,12 +84,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_shuts_the_page_of_the_host_itself_not_out() {
+        let these = Origins::These(vec![normal("https://a.example")]);
+        assert!(these.allow(Some(b"http://localhost:4000"), Some(b"localhost:4000")));
+        assert!(!these.allow(Some(b"http://localhost:4000"), Some(b"localhost:4001")));
+    }
+
+    #[test]
     fn a_list_is_exact() {
         let these = Origins::These(vec![normal("https://a.example/")]);
         assert!(these.allow(Some(b"https://a.example"), None));
         assert!(these.allow(Some(b"https://A.example:443"), None));
         assert!(!these.allow(Some(b"http://a.example"), None));
         assert!(!these.allow(Some(b"https://b.a.example"), None));
+        assert!(!these.allow(Some(b"https://b.example"), Some(b"game.example")));
         assert!(Origins::Any.allow(Some(b"\xff"), None));
     }
 }

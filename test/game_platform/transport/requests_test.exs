@@ -250,6 +250,11 @@ defmodule GamePlatform.Transport.RequestsTest do
     assert {204, headers, ""} = HTTPClient.request(port, "OPTIONS", "/api/none", preflight)
     assert headers["access-control-allow-methods"] == "GET, POST, DELETE"
     assert headers["access-control-allow-headers"] == "authorization, content-type, x-request-id"
+
+    # Those that this server gave out are no others.
+    own = {"Origin", "http://localhost"}
+    assert {204, headers, _} = HTTPClient.request(port, "GET", "/api/nothing", [own])
+    assert headers["access-control-allow-origin"] == elem(own, 1)
   end
 
   test "the edge is killed: what answered its clients ends, and the next one serves", %{
