@@ -71,8 +71,10 @@ defmodule GamePlatformWeb.API do
     answer
   end
 
-  defp not_allowed(game, methods),
-    do: refuse(game, Errors.error(:method_not_allowed), [{"allow", Enum.join(methods, ", ")}])
+  defp not_allowed(game, methods) do
+    error = Errors.error(:method_not_allowed, message: "Ask this path with #{Enum.join(methods, " or ")}.")
+    refuse(game, error, [{"allow", Enum.join(methods, ", ")}])
+  end
 
   defp refuse(game, {:error, code, _} = error, headers \\ []) do
     Settings.count(game, {:refused, code})
@@ -138,7 +140,8 @@ defmodule GamePlatformWeb.API do
   @doc false
   def unauthorized(reason) do
     Errors.error(:unauthorized,
-      message: "The token is refused: #{Token.describe(reason)}. POST /api/v1/connect gives a new one."
+      message:
+        "The token is refused: #{Token.describe(reason)}. POST /api/v1/connect without it gives a new one."
     )
   end
 
