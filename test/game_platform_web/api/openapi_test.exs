@@ -84,6 +84,22 @@ defmodule GamePlatformWeb.API.OpenAPITest do
     assert used -- Errors.codes() == []
   end
 
+  test "a route that takes values says that they may not fit", %{document: %{"paths" => paths}} do
+    about = fn path, method -> paths[path][method]["responses"]["400"]["description"] end
+
+    for {path, method} <- [
+          {"/api/v1/connect", "post"},
+          {"/poll/{session}", "get"},
+          {"/mailbox/{session}/messages", "get"},
+          {"/mailbox/{session}/actions", "post"},
+          {"/api/v1/worlds/{world}/chunks/{chunk}", "get"}
+        ],
+        do: assert(about.(path, method) =~ "`out_of_range`")
+
+    refute about.("/api/v1/me", "get") =~ "out_of_range"
+    refute about.("/api/v1/worlds/{world}/players", "get") =~ "out_of_range"
+  end
+
   test "a method that a path does not take is answered with those that it takes", %{game: game} do
     for %{path: path} <- Routes.all(), method <- ~w(PUT DELETE PATCH OPTIONS TRACE GET POST BREW) do
       takes = for route <- Routes.all(), route.path == path, do: route.method

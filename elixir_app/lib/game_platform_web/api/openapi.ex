@@ -101,13 +101,16 @@ defmodule GamePlatformWeb.API.OpenAPI do
     bearer = if auth == :none, do: [], else: @of_bearer
     session = if Enum.any?(route.params, &match?({:path, _, :session}, &1)), do: @of_session, else: []
 
-    world =
-      if Enum.any?(route.params, &match?({:path, _, :world}, &1)),
-        do: [:unknown_world, :out_of_range],
-        else: []
-
-    Enum.uniq(route.errors ++ @always ++ @of_edge ++ bearer ++ session ++ world)
+    world = if Enum.any?(route.params, &match?({:path, _, :world}, &1)), do: [:unknown_world], else: []
+    values = if values?(route), do: [:out_of_range], else: []
+    Enum.uniq(route.errors ++ @always ++ @of_edge ++ bearer ++ session ++ world ++ values)
   end
+
+  # What does not fit in the path is not found, but for a number; a list of actions may be empty.
+  defp values?(%{body: {:required, _}}), do: true
+
+  defp values?(%{params: params}),
+    do: Enum.any?(params, fn {where, _, type} -> where != :path or is_tuple(type) end)
 
   defp responses(route) do
     by_status = Enum.group_by(errors(route), &Errors.status/1)
