@@ -112,7 +112,10 @@ defmodule GamePlatformWeb.API.MailboxTest do
 
     last = Mail.last(game)
     error = game |> get("/poll/#{id}", token: token, query: "after=#{last + 1}")
-    assert %{"field" => "after", "limit" => ^last} = assert_error(error, 400, "out_of_range")
+
+    assert %{"field" => "after", "limit" => ^last, "message" => "The newest message is " <> _} =
+             assert_error(error, 400, "out_of_range")
+
     # Unknown fields are passed over.
     assert {200, _, _} =
              get(game, "/mailbox/#{id}/messages", token: token, query: "after=#{last}&limit=1000&x=%00")

@@ -3,7 +3,7 @@ defmodule GamePlatformWeb.API.Mailbox do
   # The mailbox of a device: its messages, and what its player does.
 
   alias GamePlatform.{JSON, Mail, Multiplayer, Sessions}
-  alias GamePlatformWeb.API.{Errors, Overview, Params}
+  alias GamePlatformWeb.API.{Errors, Overview}
 
   @limit 100
   @most_actions 100
@@ -35,7 +35,17 @@ defmodule GamePlatformWeb.API.Mailbox do
 
   defp known(game, seq) do
     last = Mail.last(game)
-    if seq <= last, do: :ok, else: Params.out_of_range(:after, 0, last)
+
+    if seq <= last do
+      :ok
+    else
+      Errors.error(:out_of_range,
+        field: :after,
+        limit: last,
+        message:
+          "The newest message is #{last}: begin with after=0 if the server was started anew without its messages."
+      )
+    end
   end
 
   defp failed({:error, _, _} = error), do: error
