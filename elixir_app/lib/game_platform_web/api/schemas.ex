@@ -21,7 +21,13 @@ defmodule GamePlatformWeb.API.Schemas do
       "Me" => object(me(), [:name, :session_id, :devices]),
       "Message" => object(message(), Map.keys(message())),
       "Messages" => object(%{messages: list(ref("Message")), next: count()}, [:messages, :next]),
-      "Action" => object(action(), [:action_id, :action]),
+      "Action" =>
+        about(
+          object(action(), [:action_id, :action]),
+          "What each needs: claim, release, remove, move, gather a cell; place cell, prototype and direction; rotate " <>
+            "cell and direction; set_recipe cell and recipe; take and put cell, item and count; craft recipe and count; " <>
+            "grant cell and player (docs/actions.md)"
+        ),
       "Actions" => %{
         oneOf: [ref("Action"), Map.merge(list(ref("Action")), %{minItems: 1, maxItems: 100})]
       },
@@ -37,6 +43,8 @@ defmodule GamePlatformWeb.API.Schemas do
         object(%{openapi: string(), info: object(%{}, []), paths: object(%{}, [])}, [:openapi, :paths])
     }
   end
+
+  defp about(schema, sentence), do: Map.put(schema, :description, sentence)
 
   defp object(properties, []), do: %{type: "object", properties: properties}
 
@@ -152,7 +160,7 @@ defmodule GamePlatformWeb.API.Schemas do
       seed: %{type: "integer", minimum: 0, maximum: 0xFFFF_FFFF_FFFF_FFFF},
       cells: count(),
       ups: maybe(count()),
-      players: count(),
+      players: about(count(), "That are there now"),
       kinds: list(string())
     }
   end
@@ -171,7 +179,13 @@ defmodule GamePlatformWeb.API.Schemas do
 
   defp chunk do
     triple = Map.merge(list(%{type: "integer"}), %{minItems: 3, maxItems: 3})
-    %{chunk: count(), tick: count(), kinds: list(string()), cells: list(triple)}
+
+    %{
+      chunk: count(),
+      tick: count(),
+      kinds: list(string()),
+      cells: about(list(triple), "Of each cell its id, its kind (an index of kinds) and its amount")
+    }
   end
 
   defp present do
