@@ -83,8 +83,17 @@ defmodule Mix.Tasks.Game.Server do
     host = if host in ["127.0.0.1", "0.0.0.0", "::1", "::"], do: "localhost", else: host
     IO.puts("open http://#{host}:#{port}   (health and metrics: http://#{host}:#{admin})")
 
-    unless edge[:jwt_secret] do
-      IO.puts("WARNING: no JWT_SECRET: everybody on this machine may connect, and nobody else can")
+    cond do
+      edge[:jwt_secret] ->
+        :ok
+
+      Keyword.get(edge, :guests, true) ->
+        IO.puts("WARNING: no JWT_SECRET: everybody on this machine may connect, and nobody else can")
+
+      true ->
+        IO.puts(
+          "WARNING: no JWT_SECRET, and GUESTS=false: nobody can connect; set JWT_SECRET to sign tokens with"
+        )
     end
   end
 
