@@ -142,7 +142,14 @@ defmodule GamePlatform.Persistence.LogTest do
     FakeLink.set(link, :well)
     wait_until(fn -> Log.info(log).status == :ok end)
     :ok = WorldProcess.keep(world.pid, {Log, log, epoch}, 2, [], %{})
-    assert {:ok, [%{durability: :logged}]} = Compute.submit(world, [Tiny.join("bob", 31)])
+
+    # It is told of the failure and of the end of it one after the other; who comes between them is to send it again.
+    wait_until(fn ->
+      case Compute.submit(world, [Tiny.join("bob", 31)]) do
+        {:ok, [%{durability: :logged}]} -> true
+        {:ok, [%{code: :log_down}]} -> false
+      end
+    end)
   end
 
   test "what a restart finds is executed, though nobody acts" do
