@@ -19,6 +19,8 @@ defmodule GamePlatformWeb.Admin.Listener do
 
   @impl true
   def init(options) do
+    # The port is free when this has ended, not a moment later.
+    Process.flag(:trap_exit, true)
     {:ok, address} = options.bind |> String.to_charlist() |> :inet.parse_strict_address()
     family = if tuple_size(address) == 8, do: [:inet6], else: []
 
@@ -43,6 +45,13 @@ defmodule GamePlatformWeb.Admin.Listener do
 
   @impl true
   def handle_call(:port, _, state), do: {:reply, state.port, state}
+
+  @impl true
+  def handle_info({:EXIT, acceptor, reason}, %{acceptor: acceptor} = state), do: {:stop, reason, state}
+  def handle_info(_, state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_, %{socket: socket}), do: :gen_tcp.close(socket)
 
   defp accept(listener, options) do
     case :gen_tcp.accept(listener) do
