@@ -101,7 +101,12 @@ defmodule GamePlatform.Persistence.RecoveryTest do
       join!(world, ["ann"])
 
       for n <- 1..6 do
-        act!(world(context), [Tiny.act("ann", "#{n}", "claim", cell: 300 + n)])
+        # A world whose journal has died answers until it hears of it.
+        wait_until(fn ->
+          answer = Compute.submit(world(context), [Tiny.act("ann", "#{n}", "claim", cell: 300 + n)])
+          match?({:ok, [%{status: :accepted, durability: :logged}]}, answer)
+        end)
+
         if n in [2, 4], do: harm(unquote(what), context, worker)
       end
 
